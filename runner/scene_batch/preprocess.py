@@ -1,0 +1,142 @@
+"""THE definition of the pixels that a model sees: training, calibration and runs all come here.
+
+In order: colour (first frame, 8 bits, alpha on white, RGB), fit and resize, orientation. A
+second resize anywhere else would be train/serve skew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from scene_batch.errors import ModelError
+from scene_batch.records import Pixels
+
+Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Fit = Literal["crop", "stretch"]
+Orientation = Literal["exif", "stored"]
+
+_ORIENTATION_TAG = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What shows a photo upright, by its EXIF orientation (Exif 2.32, tag 0x0112)."""
+_SIDEWAYS = {5, 6, 7, 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How a photo becomes the model's input; travels in the model file as JSON."""
+
+    height: int
+    width: int
+    filter: Filter = "bilinear"
+    """Resampling filter, as Pillow defines it: always antialiased when shrinking."""
+    fit: Fit = "crop"
+    """``crop``: the largest centred part of the target's shape; ``stretch``: all of the photo."""
+    orientation: Orientation = "exif"
+    """``exif``: turned as its EXIF says; ``stored``: as the pixels lie in the file."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no photo could be made into."""
+        if min(self.height, self.width) < 1:
+            raise ModelError(f"preprocess: size {self.height}x{self.width} is not positive")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ModelError(
+                    f"preprocess: {name} {getattr(self, name)!r} is not one of {', '.join(allowed)}"
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that ``from_json`` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Preprocess:
+        """Read what ``to_json`` gave.
+
+        Raises:
+            ModelError: A key is missing, unknown or has a value that this version cannot follow.
+        """
+        try:
+            return cls(**value)
+        except TypeError as error:
+            raise ModelError(f"preprocess: {error}; this version cannot follow it") from None
+
+    def apply(self, image: Image.Image) -> Pixels:
+        """Turn an opened photo into ``uint8 (height, width, 3)``, RGB.
+
+        Raises whatever Pillow raises while decoding; ``decode.py`` gives those their names.
+        """
+        turn = _exif_orientation(image) if self.orientation == "exif" else 1
+        size = (self.height, self.width) if turn in _SIDEWAYS else (self.width, self.height)
+        small = self._resize(to_rgb(image), size)
+        if turn in _TURNS:
+            small = small.transpose(_TURNS[turn])
+        return np.asarray(small)
+
+    def _resize(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        if image.size == size:
+            return image
+        box = centred_box(image.size, size) if self.fit == "crop" else None
+        return image.resize(size, Image.Resampling[self.filter.upper()], box=box)
+
+
+_CHOICES = {"filter": get_args(Filter), "fit": get_args(Fit), "orientation": get_args(Orientation)}
+
+
+def centred_box(
+    size: tuple[int, int], target: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """The largest centred box of ``target``'s shape in an image of ``size``, both (width, height).
+
+    Returns:
+        (left, upper, right, lower) in pixels, with fractions.
+    """
+    width, height = size
+    scale = min(width / target[0], height / target[1])
+    box_width, box_height = scale * target[0], scale * target[1]
+    left, upper = (width - box_width) / 2, (height - box_height) / 2
+    return (left, upper, left + box_width, upper + box_height)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode that Pillow opens to RGB, 8 bits a channel.
+
+    16-bit grays are scaled (65535 becomes 255), 32-bit integers are taken as 16-bit ones, floats
+    as 0 to 1 (or 0 to 255 where one is above 1); transparency is laid on white.
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _gray_to_8_bits(image).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _gray_to_8_bits(image: Image.Image) -> Image.Image:
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    full = 65535.0 if image.mode != "F" else 255.0 if values.max(initial=0.0) > 1.0 else 1.0
+    return Image.fromarray(np.rint(np.clip(values / full, 0, 1) * 255).astype(np.uint8))
+
+
+def _exif_orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; a damaged EXIF block says nothing, the photo still counts."""
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError):
+        return 1
+    return value if value in _TURNS else 1

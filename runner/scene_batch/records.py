@@ -1,0 +1,97 @@
+"""The types that travel from a source to a sink: one photo, in the states it passes through.
+
+``ImageRef`` becomes ``Decoded`` or ``Unreadable``, then ``Prediction`` or the same
+``Unreadable``, then one row. Nothing is ever rejoined by name or by counting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+"""``uint8 (height, width, 3)``, RGB."""
+
+UnreadableCode = Literal[
+    "missing",
+    "not_a_file",
+    "permission",
+    "empty",
+    "too_large",
+    "unknown_format",
+    "truncated",
+    "corrupt",
+    "timeout",
+    "fetch_failed",
+]
+"""Why a photo gives a row but no class; stable, and part of the table's contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """A photo that was found; it says nothing yet about whether it can be read."""
+
+    path: str
+    """What opens it: a local path (as ``os.fsdecode`` gives it) or a URL."""
+    size_bytes: int | None = None
+    """Size when it was listed; None where it is not known."""
+    modified_at: int | None = None
+    """Modification time when it was listed, in microseconds since 1970 UTC; None if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A photo as the model sees it."""
+
+    ref: ImageRef
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A photo that gives a row but no class."""
+
+    ref: ImageRef
+    code: UnreadableCode
+    message: str
+    """One short line for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Photos that go through the model together, the unreadable ones in their place."""
+
+    items: tuple[Decoded | Unreadable, ...]
+
+
+class ClassProbability(NamedTuple):
+    """One class and the model's softmax output for it, 0 to 1."""
+
+    class_name: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says of one photo."""
+
+    ref: ImageRef
+    top: tuple[ClassProbability, ...]
+    """The most probable classes, most probable first; ties in class index order."""
+
+    @property
+    def class_name(self) -> str:
+        """The most probable class."""
+        return self.top[0].class_name
+
+    @property
+    def probability(self) -> float:
+        """The probability of that class, 0 to 1."""
+        return self.top[0].probability
+
+
+Row: TypeAlias = Prediction | Unreadable
+"""What becomes exactly one row of the table."""

@@ -1,0 +1,87 @@
+"""Photos named by a list: ``@list.txt``, ``@list.csv``, ``@list.parquet``, ``@-``."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from scene_batch.errors import SourceError, SourceNotFoundError
+from scene_batch.records import ImageRef
+from scene_batch.sources.directory import image_ref
+
+COLUMN = "path"
+
+
+@dataclass(slots=True)
+class FileList:
+    """A list as typed, without its ``@``; ``-`` is standard input."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        """Refuse a list that is not there before any work."""
+        if self.name != "-" and not Path(self.name).is_file():
+            raise SourceNotFoundError(f"no such list: {self.name!r}; after @ comes a file's path")
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        """Yield one reference for each line, in the list's order; blank lines are ignored.
+
+        Raises:
+            SourceError: The list cannot be read, or has no column ``path``.
+        """
+        suffix = Path(self.name).suffix.lower()
+        paths = {".csv": self._csv, ".parquet": self._parquet}.get(suffix, self._text)
+        try:
+            for path in paths():
+                if path.strip():
+                    yield image_ref(os.fsencode(path))
+        except OSError as error:
+            raise SourceError(f"cannot read the list {self.name!r}: {error.strerror}") from None
+
+    @contextmanager
+    def _open(self, newline: str | None = None) -> Iterator[TextIO]:
+        file = sys.stdin.fileno() if self.name == "-" else self.name
+        # surrogateescape: names that are not UTF-8 open all the same
+        with open(
+            file,
+            encoding="utf-8-sig",
+            errors="surrogateescape",
+            newline=newline,
+            closefd=file is self.name,
+        ) as lines:
+            yield lines
+
+    def _text(self) -> Iterator[str]:
+        with self._open() as lines:
+            for line in lines:
+                yield line.rstrip("\r\n")
+
+    def _csv(self) -> Iterator[str]:
+        with self._open(newline="") as lines:
+            rows = csv.DictReader(lines, restval="")
+            if COLUMN not in (rows.fieldnames or ()):
+                raise self._no_column()
+            for row in rows:
+                yield row[COLUMN]
+
+    def _parquet(self) -> Iterator[str]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(self.name) as table:
+                if COLUMN not in table.schema_arrow.names:
+                    raise self._no_column()
+                for batch in table.iter_batches(columns=[COLUMN]):
+                    yield from (value or "" for value in batch.column(0).to_pylist())
+        except pa.ArrowInvalid as error:
+            raise SourceError(f"cannot read the list {self.name!r}: {error}") from None
+
+    def _no_column(self) -> SourceError:
+        return SourceError(f"the list {self.name!r} has no column {COLUMN!r}; name it so")
