@@ -1,0 +1,147 @@
+"""A model, ready for photos: what the pipeline runs, and what Python programs use directly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from scene_batch.decode import decode
+from scene_batch.errors import UsageError
+from scene_batch.model import ModelCard
+from scene_batch.records import (
+    Batch,
+    ClassProbability,
+    Decoded,
+    ImageRef,
+    Prediction,
+    Row,
+    Unreadable,
+)
+from scene_batch.session import Provider, Session
+from scene_batch.sources import read
+
+Photo: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[np.uint8]
+"""A path, an encoded photo, or pixels: ``uint8 (height, width, 3)`` of any size, RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A model with its preprocessing.
+
+    Example::
+
+        classifier = Classifier.load()
+        for prediction in classifier.classify(["a.jpg", "b.jpg"]):
+            print(prediction.class_name, prediction.probability)
+    """
+
+    session: Session
+    top_k: int
+
+    @classmethod
+    def load(
+        cls,
+        model: str | PathLike[str] | None = None,
+        *,
+        top_k: int | None = None,
+        provider: Provider = "auto",
+        batch_size: int | None = None,
+        threads: int | None = None,
+    ) -> Classifier:
+        """Load a model file, or the embedded model.
+
+        Args:
+            model: An ``.onnx`` file that ``scene-batch export`` made; None: the embedded one.
+            top_k: Classes to keep for each photo; None: 3, or all where there are fewer.
+            provider: ``auto`` takes CUDA where it runs; the others are taken or refused.
+            batch_size: Photos at a time; None: what suits the provider.
+            threads: Compute threads; None: as many as this process may use.
+
+        Raises:
+            ModelError: The file is refused.
+            ProviderError: The provider does not run here.
+            RuntimeMissingError: ONNX Runtime is missing or doubled.
+            UsageError: ``top_k`` is not within the model's classes.
+        """
+        path = None if model is None else Path(model)
+        session = Session.open(path, provider=provider, batch_size=batch_size, threads=threads)
+        classes = len(session.card.classes)
+        if top_k is not None and not 1 <= top_k <= classes:
+            raise UsageError(f"top-k {top_k}: the model has {classes} classes; take 1 to {classes}")
+        return cls(session, top_k or min(3, classes))
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model file says of itself."""
+        return self.session.card
+
+    def classify(self, photos: Photo | Iterable[Photo]) -> list[Row]:
+        """Classify photos: one ``Prediction`` or ``Unreadable`` for each, in order.
+
+        Args:
+            photos: One, or any number of them.
+
+        Raises:
+            ValueError: An array is not ``uint8 (height, width, 3)``.
+        """
+        if isinstance(photos, str | PathLike | bytes | np.ndarray):
+            photos = [photos]
+        loaded = (self._load(photo) for photo in photos)
+        return [row for batch in self.batches(loaded) for row in self.predict(batch)]
+
+    def decode(self, ref: ImageRef, data: bytes) -> Decoded | Unreadable:
+        """Decode an encoded photo into the pixels that this model sees."""
+        return decode(ref, data, self.card.preprocess)
+
+    def batches(self, photos: Iterable[Decoded | Unreadable]) -> Iterator[Batch]:
+        """Group photos into batches of the session's size, the unreadable ones in their place."""
+        source = iter(photos)
+        while items := tuple(islice(source, self.session.batch_size)):
+            yield Batch(items)
+
+    def predict(self, batch: Batch) -> list[Row]:
+        """Classify one batch of at most the session's size: a row for each item, in order."""
+        pixels = [item.pixels for item in batch.items if isinstance(item, Decoded)]
+        tops = iter(self._tops(self.session.probabilities(pixels)) if pixels else ())
+        return [
+            Prediction(item.ref, next(tops)) if isinstance(item, Decoded) else item
+            for item in batch.items
+        ]
+
+    def _tops(
+        self, probabilities: npt.NDArray[np.float32]
+    ) -> Iterator[tuple[ClassProbability, ...]]:
+        """The ``top_k`` classes of each photo, most probable first, ties in index order."""
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.top_k]
+        highest = np.take_along_axis(probabilities, order, axis=1)
+        names = self.card.classes
+        for indices, values in zip(order.tolist(), highest.tolist(), strict=True):
+            yield tuple(
+                ClassProbability(names[index], value)
+                for index, value in zip(indices, values, strict=True)
+            )
+
+    def _load(self, photo: Photo) -> Decoded | Unreadable:
+        if isinstance(photo, np.ndarray):
+            return self._from_array(photo)
+        if isinstance(photo, bytes):
+            return self.decode(ImageRef("<bytes>", len(photo)), photo)
+        ref = ImageRef(fspath(photo))
+        data = read(ref)
+        return data if isinstance(data, Unreadable) else self.decode(ref, data)
+
+    def _from_array(self, pixels: npt.NDArray[np.uint8]) -> Decoded:
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:  # noqa: PLR2004
+            raise ValueError(
+                f"pixels: need uint8 (height, width, 3), got {pixels.dtype} {pixels.shape}"
+            )
+        image = Image.fromarray(pixels)
+        return Decoded(ImageRef("<array>"), self.card.preprocess.apply(image))
