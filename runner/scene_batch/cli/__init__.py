@@ -1,0 +1,93 @@
+"""The command line: one table of commands, each imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+import click
+
+from scene_batch import __version__
+from scene_batch.errors import SceneBatchError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command is, and what the list of commands says of it."""
+
+    module: str
+    help: str
+    extra: str | None = None
+    """The extra that brings what it needs; None where the base install does."""
+
+
+COMMANDS = {
+    "run": Entry("scene_batch.cli.run", "Classify photos into one table."),
+    "inspect": Entry("scene_batch.cli.inspect", "Show a model file's card."),
+    "verify": Entry("scene_batch.cli.verify", "Prove a model file on this device."),
+    "train": Entry("scene_batch_train.cli", "Train on labelled folders of photos.", "train"),
+    "export": Entry("scene_batch_export.cli", "Make a trained run into a model file.", "export"),
+}
+"""Each module has a click command of the name ``command``."""
+
+_OF_EXTRAS = {"tensorflow", "keras", "tf2onnx", "onnx", "sympy"}
+
+
+class Failure(click.ClickException):
+    """A ``SceneBatchError`` as click shows it: one line and an exit code."""
+
+    def __init__(self, error: SceneBatchError) -> None:
+        super().__init__(" ".join(str(error).split("\n")))
+        self.exit_code = error.exit_code  # type: ignore[misc]
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The table's names, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; without its extra, say which pip command brings it."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            command = importlib.import_module(entry.module).command
+        except ModuleNotFoundError as error:
+            if entry.extra is None or (error.name or "").partition(".")[0] not in _OF_EXTRAS:
+                raise
+            raise click.ClickException(
+                f"{cmd_name} needs {error.name}: pip install 'scene-batch[{entry.extra}]'"
+            ) from None
+        assert isinstance(command, click.Command)  # noqa: S101 - the table is ours
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Show the errors that a user can mend as one line."""
+        try:
+            return super().invoke(ctx)
+        except SceneBatchError as error:
+            raise Failure(error) from error
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={
+        "auto_envvar_prefix": "SCENE_BATCH",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+)
+@click.version_option(__version__, prog_name="scene-batch")
+def main() -> None:
+    """Classify every photo under a directory, and leave a table that can be trusted.
+
+    Each option can also be given by the environment: SCENE_BATCH_RUN_TOP_K=5 is run's --top-k 5.
+    """

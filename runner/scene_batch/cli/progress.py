@@ -1,0 +1,94 @@
+"""What a run says while it runs, on standard error: a bar, or a line now and then."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from scene_batch.ledger import RunRecord, Tally
+
+LINE_SECONDS = 10.0
+"""Without a terminal, a line that often: a log that is readable and shows life."""
+
+_STAGE_NAMES = {
+    "read": "reading",
+    "decode": "decoding",
+    "infer": "the model",
+    "write": "writing",
+}
+
+
+class Progress:
+    """Progress and the closing summary of one run."""
+
+    def __init__(self, *, quiet: bool, as_json: bool) -> None:
+        self._quiet, self._as_json = quiet, as_json
+        self._begun = self._said = time.monotonic()
+        self._bar: tqdm[Any] | None = None
+        if sys.stderr.isatty() and not quiet and not as_json:
+            self._bar = tqdm(unit="photo", smoothing=0.1)
+
+    def __enter__(self) -> Self:
+        """Enter: leaving takes the bar away."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal as it was."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, tally: Tally) -> None:
+        """Show how far the run is."""
+        if self._bar is not None:
+            self._bar.update(tally.rows - self._bar.n)
+            return
+        now = time.monotonic()
+        if now - self._said < LINE_SECONDS:
+            return
+        self._said = now
+        rate = tally.rows / (now - self._begun)
+        unreadable = sum(tally.unreadable.values())
+        self._say(
+            f"{tally.rows} photos, {rate:.0f} photos/s, {unreadable} unreadable",
+            event="progress",
+            photos=tally.rows,
+            photos_per_second=round(rate, 1),
+            unreadable=unreadable,
+        )
+
+    def note(self, text: str) -> None:
+        """Say something that is no progress."""
+        if text:
+            self._say(text, event="note")
+
+    def summary(self, record: RunRecord) -> None:
+        """Sum up a finished run in one line."""
+        if self._bar is not None:
+            self._bar.close()
+        unreadable = record.photos - record.ok
+        classes = ", ".join(f"{name} {count}" for name, count in record.classes.items() if count)
+        reasons = ", ".join(f"{code} {count}" for code, count in record.unreadable.items())
+        ignored = sum(record.ignored.values())
+        parts = [
+            f"{record.photos} rows",
+            f"{unreadable} unreadable" + (f" ({reasons})" if reasons else ""),
+            *([classes] if classes else []),
+            *([f"{ignored} other files ignored"] if ignored else []),
+            f"{record.photos_per_second:.0f} photos/s",
+            f"bottleneck {_STAGE_NAMES[record.bottleneck]}",
+            f"provider {record.provider}",
+        ]
+        self._say("; ".join(parts), event="summary", **json.loads(record.to_json()))
+
+    def _say(self, text: str, **fields: object) -> None:
+        if self._quiet:
+            return
+        if self._as_json:
+            text = json.dumps({"text": text} | fields, ensure_ascii=False)
+        click.echo(text, err=True)

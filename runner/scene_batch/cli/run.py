@@ -1,0 +1,157 @@
+"""The command ``run``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from scene_batch.cli.config import config_option
+from scene_batch.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from scene_batch.ledger import RunRecord
+    from scene_batch.session import Provider
+
+TOO_MANY_UNREADABLE = 3
+
+
+class CountOrShare(click.ParamType[str]):
+    """``12`` or ``1%``."""
+
+    name = "N|P%"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Check it; ``exceeds`` makes use of it."""
+        text = str(value)
+        number = text.removesuffix("%")
+        try:
+            allowed = 0 <= float(number) <= (100 if text.endswith("%") else float("inf"))
+            if allowed and (text.endswith("%") or number.isdigit()):
+                return text
+        except ValueError:
+            pass
+        return self.fail(f"{text!r} is neither a count (12) nor a share (1%)", param, ctx)
+
+
+class AutoOrCount(click.ParamType[int | None]):
+    """``auto`` (None) or a number from 1."""
+
+    name = "auto|N"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """Read it."""
+        if value == "auto":
+            return None
+        if str(value).isdigit() and int(value) >= 1:
+            return int(value)
+        return self.fail(f"{value!r} is neither auto nor a number from 1", param, ctx)
+
+
+@click.command("run")
+@click.argument("sources", metavar="SOURCE...", nargs=-1)
+@click.option(
+    "--out", required=True, metavar="PATH", help=".parquet, .csv, .jsonl, or - (JSON Lines)."
+)
+@click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: embedded]")
+@click.option("--top-k", type=click.IntRange(min=1), help="Classes for each photo.  [default: 3]")
+@click.option(
+    "--provider",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="What computes; cuda never becomes cpu.",
+)
+@click.option("--batch-size", type=AutoOrCount(), default="auto", show_default=True)
+@click.option(
+    "--workers", type=AutoOrCount(), default="auto", show_default=True, help="Decoding threads."
+)
+@click.option(
+    "--threads", type=AutoOrCount(), default="auto", show_default=True, help="Compute threads."
+)
+@click.option(
+    "--max-unreadable",
+    type=CountOrShare(),
+    default="1%",
+    show_default=True,
+    help="More unreadable photos end with exit code 3; the table is whole all the same.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many photos.")
+@click.option("--overwrite", is_flag=True, help="Replace PATH if it is there.")
+@click.option("--quiet", is_flag=True, help="No progress, no summary.")
+@click.option("--log-json", is_flag=True, help="Progress and summary as JSON lines.")
+@config_option
+def command(
+    sources: tuple[str, ...],
+    out: str,
+    model: Path | None,
+    top_k: int | None,
+    provider: Provider,
+    batch_size: int | None,
+    workers: int | None,
+    threads: int | None,
+    max_unreadable: str,
+    limit: int | None,
+    overwrite: bool,
+    quiet: bool,
+    log_json: bool,
+) -> None:
+    """Classify every photo of each SOURCE into one table: a row for each photo, in order.
+
+    SOURCE is a directory (searched recursively for .jpg .jpeg .png .webp .bmp .gif .tif .tiff), a
+    photo, or a list: @list.txt (a path a line), @list.csv or @list.parquet (a column path), @- for
+    standard input.
+
+    Exit codes: 0 done; 1 stopped; 2 the command is wrong; 3 done, but more photos unreadable than
+    --max-unreadable; 130 and 143 interrupted.
+
+    \b
+    Examples:
+      scene-batch run ./seg_pred --out preds.parquet
+      find . -name '*.jpg' -mtime -1 | scene-batch run @- --out - | jq .class
+    """
+    _end_by_signal()
+    from scene_batch import pipeline
+    from scene_batch.classifier import Classifier
+    from scene_batch.sinks import check_name
+    from scene_batch.sources import Listing
+
+    check_name(out)
+    Listing(sources)  # what is missing is said before the model is opened
+    classifier = Classifier.load(
+        model, top_k=top_k, provider=provider, batch_size=batch_size, threads=threads
+    )
+    job = pipeline.Job(sources, out, overwrite=overwrite, limit=limit, workers=workers)
+    with Progress(quiet=quiet, as_json=log_json) as progress:
+        progress.note(classifier.session.note)
+        record = pipeline.run(job, classifier, progress.update)
+        progress.summary(record)
+    if exceeds(record, max_unreadable):
+        progress.note(f"more unreadable photos than --max-unreadable {max_unreadable}: exit code 3")
+        sys.exit(TOO_MANY_UNREADABLE)
+
+
+def exceeds(record: RunRecord, limit: str) -> bool:
+    """Whether more photos were unreadable than a count or a share (``1%``) allows."""
+    unreadable = record.photos - record.ok
+    if limit.endswith("%"):
+        return unreadable > float(limit[:-1]) / 100 * record.photos
+    return unreadable > int(limit)
+
+
+def _end_by_signal() -> None:
+    """Let SIGINT and SIGTERM unwind the run, and end it with 128 + the signal's number."""
+
+    def end(number: int, _: object) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)  # the unwinding is not interrupted in its turn
+        sys.exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)

@@ -1,0 +1,51 @@
+"""The command ``verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from scene_batch.session import Provider
+
+
+@click.command("verify")
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--provider",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="What computes; cuda never becomes cpu.",
+)
+def command(model: Path | None, provider: Provider) -> None:
+    """Prove that MODEL still computes on this device what was trained; without MODEL, the embedded.
+
+    It classifies the golden photos inside the file and compares with the probabilities stored at
+    export. Exit code 1 when one differs.
+
+    \b
+    Example:
+      scene-batch verify m.onnx
+    """
+    from scene_batch import golden
+    from scene_batch.classifier import Classifier
+
+    classifier = Classifier.load(model, provider=provider)
+    results = golden.check(classifier)
+    for number, result in enumerate(results, 1):
+        verdict = "ok" if result.passed else "DIFFERS"
+        pixels = "" if result.same_pixels else "; decoder difference: other pixels than at export"
+        name = "same class" if result.same_class else "another class"
+        click.echo(
+            f"{number}: {verdict}, {name}, probabilities within {result.difference:.1e}{pixels}"
+        )
+    passed = sum(result.passed for result in results)
+    click.echo(
+        f"{passed} of {len(results)} golden photos as exported"
+        f" (tolerance {results[0].tolerance:g}, provider {classifier.session.provider})"
+    )
+    if passed < len(results):
+        raise click.exceptions.Exit(1)

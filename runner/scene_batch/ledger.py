@@ -1,0 +1,103 @@
+"""What was done: the record of a run."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from scene_batch.records import Prediction, Row
+
+STAGES = ("read", "decode", "wait", "infer", "write")
+"""What takes time. Reading and decoding add up over their threads; waiting is the model's, for
+photos; the last three follow each other in one thread."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of the photos so far, and where the time went."""
+
+    started_at: datetime
+    rows: int = 0
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """By reason code."""
+    classes: Counter[str] = field(default_factory=Counter)
+    """By class name."""
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    """By stage."""
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Count rows."""
+        self.rows += len(rows)
+        for row in rows:
+            if isinstance(row, Prediction):
+                self.classes[row.class_name] += 1
+            else:
+                self.unreadable[row.code] += 1
+
+    @contextmanager
+    def timing(self, stage: str) -> Iterator[None]:
+        """Add the time spent inside to a stage."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - begun
+
+    @property
+    def bottleneck(self) -> str:
+        """The stage that decided the speed."""
+        longest = max(("infer", "wait", "write"), key=self.seconds.__getitem__)
+        if longest == "wait":
+            return max(("decode", "read"), key=self.seconds.__getitem__)
+        return longest
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The record that lies beside the output, and in a Parquet file's metadata."""
+
+    photos: int
+    ok: int
+    unreadable: Mapping[str, int]
+    ignored: Mapping[str, int]
+    classes: Mapping[str, int]
+    provider: str
+    model: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    started_at: str
+    seconds: float
+    stage_seconds: Mapping[str, float]
+    photos_per_second: float
+    bottleneck: str
+
+    def to_json(self) -> str:
+        """The record as readable JSON."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide what a run computes."""
+    import numpy as np
+    import onnxruntime
+    import PIL
+    import pyarrow as pa
+
+    from scene_batch import __version__
+
+    return {
+        "scene_batch": __version__,
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+        "pillow": PIL.__version__,
+        "numpy": np.__version__,
+        "pyarrow": pa.__version__,
+    }

@@ -1,0 +1,44 @@
+"""Rows into one Parquet file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scene_batch.sinks.table import schema
+
+ROW_GROUP_ROWS = 65_536
+"""Rows in a row group: large enough to scan fast, small enough to hold while it fills."""
+
+
+class ParquetFile:
+    """Writes one Parquet file; without its footer, which ``finish`` writes, it is unreadable."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(path, schema(), compression="zstd")
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        if self._waiting_rows >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def finish(self, record: str) -> None:
+        """Write what waits and the footer, with the run's record under ``scene_batch.run``."""
+        self._flush()
+        self._writer.add_key_value_metadata({"scene_batch.run": record})
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Let go of the file; what is in it does not count."""
+        self._writer.close()
+
+    def _flush(self) -> None:
+        table = pa.Table.from_batches(self._waiting, schema())
+        self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        self._waiting, self._waiting_rows = [], 0

@@ -1,0 +1,108 @@
+"""The table's contract: its columns, and how rows become Arrow record batches."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from scene_batch.records import Prediction, Row
+
+STATUS_OK, STATUS_UNREADABLE = "ok", "unreadable"
+
+
+def schema() -> pa.Schema:
+    """The columns of every table, whatever the model."""
+    return pa.schema(
+        [
+            ("path", pa.string()),
+            ("class", pa.dictionary(pa.int32(), pa.string())),
+            ("probability", pa.float32()),
+            ("top_k", pa.list_(_TOP)),
+            ("status", pa.string()),
+            ("error", pa.string()),
+            ("size_bytes", pa.int64()),
+            ("modified_at", pa.timestamp("us", tz="UTC")),
+        ]
+    )
+
+
+_TOP = pa.struct([("class", pa.string()), ("probability", pa.float32())])
+
+
+def to_record_batch(rows: Sequence[Row], classes: Sequence[str]) -> pa.RecordBatch:
+    """Make rows into columns; the class dictionary holds all of ``classes`` in index order."""
+    index = {name: i for i, name in enumerate(classes)}
+    predictions = [row if isinstance(row, Prediction) else None for row in rows]
+    refs = [row.ref for row in rows]
+    indices = pa.array([p and index[p.class_name] for p in predictions], pa.int32())
+    columns = [
+        pa.array([printable(ref.path) for ref in refs], pa.string()),
+        pa.DictionaryArray.from_arrays(indices, pa.array(classes, pa.string())),
+        pa.array([p and p.probability for p in predictions], pa.float32()),
+        _top_column(predictions),
+        pa.array([STATUS_OK if p else STATUS_UNREADABLE for p in predictions], pa.string()),
+        pa.array([_error(row) for row in rows], pa.string()),
+        pa.array([ref.size_bytes for ref in refs], pa.int64()),
+        pa.array([ref.modified_at for ref in refs], pa.timestamp("us", tz="UTC")),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema())
+
+
+def _top_column(predictions: Sequence[Prediction | None]) -> pa.ListArray:
+    tops = [p.top if p else () for p in predictions]
+    ends = np.cumsum([len(top) for top in tops])
+    offsets = [
+        None if p is None else int(e) - len(p.top) for p, e in zip(predictions, ends, strict=True)
+    ]
+    flat = [pair for top in tops for pair in top]
+    values = pa.StructArray.from_arrays(
+        [
+            pa.array([pair.class_name for pair in flat], pa.string()),
+            pa.array([pair.probability for pair in flat], pa.float32()),
+        ],
+        fields=list(_TOP),
+    )
+    return pa.ListArray.from_arrays(
+        pa.array([*offsets, int(ends[-1]) if len(ends) else 0], pa.int32()), values
+    )
+
+
+def _error(row: Row) -> str | None:
+    return None if isinstance(row, Prediction) else f"{row.code}: {printable(row.message)}"
+
+
+def printable(path: str) -> str:
+    r"""A path as UTF-8 text: bytes that are not UTF-8 become ``\xNN``."""
+    if path.isascii():
+        return path
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def plain_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """The rows of a batch as JSON values, for the formats that are text.
+
+    Probabilities have the fewest digits that give the same float32 back; times are ISO 8601.
+    """
+    for row in batch.to_pylist():
+        if row["status"] == STATUS_OK:
+            row["probability"] = _short(row["probability"])
+            for top in row["top_k"]:
+                top["probability"] = _short(top["probability"])
+        if row["modified_at"] is not None:
+            moment = row["modified_at"].replace(tzinfo=None)
+            row["modified_at"] = moment.isoformat(timespec="microseconds") + "Z"
+        yield row
+
+
+def _short(value: float) -> float:
+    return float(str(np.float32(value)))
+
+
+def to_json(value: object) -> str:
+    """One line of JSON, in readable UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

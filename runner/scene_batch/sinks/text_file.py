@@ -1,0 +1,53 @@
+"""Rows into text: CSV or JSON Lines."""
+
+from __future__ import annotations
+
+import csv
+from typing import TextIO
+
+import pyarrow as pa
+
+from scene_batch.sinks.table import plain_rows, schema, to_json
+
+
+class CsvFile:
+    """Writes RFC 4180 CSV: null is an empty field, ``top_k`` one column of JSON."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._rows = csv.DictWriter(file, schema().names, lineterminator="\r\n")
+        self._rows.writeheader()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        for row in plain_rows(batch):
+            top = row["top_k"]
+            self._rows.writerow(row | {"top_k": top and to_json(top)})
+
+    def finish(self, record: str) -> None:
+        """Close the file; the record has its own."""
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Let go of the file; what is in it does not count."""
+        self._file.close()
+
+
+class JsonLinesFile:
+    """Writes one JSON object a line, each batch at once."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        self._file.writelines(to_json(row) + "\n" for row in plain_rows(batch))
+        self._file.flush()
+
+    def finish(self, record: str) -> None:
+        """Close the file; the record has its own."""
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Let go of the file; what is in it does not count."""
+        self._file.close()
