@@ -1,0 +1,1 @@
+"""Train an Xception in Keras on labelled folders of photos."""

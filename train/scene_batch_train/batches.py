@@ -1,0 +1,102 @@
+"""Photos and features, dealt out to Keras in batches."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from scene_batch_train.augment import augment
+from scene_batch_train.photos import PhotoSet
+from scene_batch_train.recipe import Augment
+
+FEATURE_BATCH = 64
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Arrays of any size on disk, in batches with one-hot classes.
+
+    With a seed they come in a new order each epoch, and with ``change`` each photo is augmented;
+    both depend on the seed, the epoch and the photo alone, not on threads.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        inputs: npt.NDArray[Any],
+        class_indices: npt.NDArray[np.int64],
+        classes: int,
+        *,
+        batch_size: int,
+        seed: int | None = None,
+        change: Augment | None = None,
+    ) -> None:
+        super().__init__(workers=2, max_queue_size=8)
+        self._inputs, self._class_indices, self._classes = inputs, class_indices, classes
+        self._batch_size, self._seed, self._change = batch_size, seed, change
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        """The number of batches in an epoch."""
+        return math.ceil(len(self._inputs) / self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+        """One batch: inputs and one-hot classes, float32 ``(batch, classes)``."""
+        members = self._order()[index * self._batch_size : (index + 1) * self._batch_size]
+        one_hot = np.eye(self._classes, dtype=np.float32)[self._class_indices[members]]
+        inputs = np.stack([self._input(member) for member in members])
+        return inputs.astype(np.float32) if inputs.dtype == np.float16 else inputs, one_hot
+
+    def on_epoch_end(self) -> None:
+        """Go on to the next epoch's order."""
+        self._epoch += 1
+
+    def _order(self) -> npt.NDArray[np.int64]:
+        if self._seed is None:
+            return np.arange(len(self._inputs))
+        return np.random.default_rng([self._seed, self._epoch]).permutation(len(self._inputs))
+
+    def _input(self, member: int) -> npt.NDArray[Any]:
+        if self._change is None:
+            return np.asarray(self._inputs[member])
+        generator = np.random.default_rng([self._seed or 0, self._epoch, member])
+        return augment(self._inputs[member], self._change, generator)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the frozen base makes of photos, with their classes."""
+
+    values: npt.NDArray[np.float16]
+    """``float16 (photos, height, width, channels)``, on disk."""
+    class_indices: npt.NDArray[np.int64]
+    """``int64 (photos,)``."""
+
+
+def features_of(
+    base: keras.Model, photos: PhotoSet, *, mirrored: bool, progress: Callable[[int], object]
+) -> Features:
+    """Compute the frozen base's features once.
+
+    Args:
+        base: Photos in, features out.
+        photos: The photos.
+        mirrored: Whether the mirror image of each photo follows the photos.
+        progress: Takes the number of photos done since it was last called.
+    """
+    views = [slice(None), slice(None, None, -1)] if mirrored else [slice(None)]
+    with tempfile.TemporaryFile() as file:
+        for view in views:
+            for start in range(0, len(photos.pixels), FEATURE_BATCH):
+                pixels = photos.pixels[start : start + FEATURE_BATCH, :, view]
+                file.write(base.predict_on_batch(pixels).astype(np.float16).tobytes())
+                progress(len(pixels))
+        file.flush()
+        count = len(photos.pixels) * len(views)
+        features = np.memmap(file, np.float16, "r", shape=(count, *base.output_shape[1:]))
+    return Features(features, np.tile(photos.class_indices, len(views)))

@@ -1,0 +1,142 @@
+"""What a training config may say: the table ``[train]`` of a TOML file, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+from scene_batch.errors import UsageError
+from scene_batch.preprocess import Preprocess
+
+XCEPTION_SMALLEST = 71
+"""The smallest side that Keras' Xception takes, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first stage: the top alone, on cached features of the frozen base."""
+
+    epochs: int = 4
+    learning_rate: float = 1e-3
+    batch_size: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class FineTune:
+    """The second stage: the whole network at a low rate; 0 epochs leave it out."""
+
+    epochs: int = 4
+    learning_rate: float = 2e-4
+    """Peak of a cosine schedule."""
+    warmup: float = 0.05
+    """Share of the steps in which the rate rises to its peak."""
+    weight_decay: float = 1e-4
+    batch_size: int = 32
+    patience: int = 3
+    """Epochs without a better validation loss before it stops early."""
+    average: float = 0.0
+    """Momentum of the exponential moving average of the weights; 0 leaves it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """Random changes of each training photo."""
+
+    flip: bool = True
+    """Mirror half of them, left to right."""
+    rotate: float = 0.0
+    """Degrees, at most, either way."""
+    zoom: float = 0.0
+    """Share of the size, at most, nearer or farther."""
+    shift: float = 0.0
+    """Share of the side, at most, either way."""
+    brightness: float = 0.0
+    """Share, at most, either way."""
+    contrast: float = 0.0
+    """Share, at most, either way."""
+    saturation: float = 0.0
+    """Share, at most, either way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides what a training run makes of its photos."""
+
+    weights: str = "imagenet"
+    """``imagenet``, ``none``, or a file: Keras' own, or an .npz of layers."""
+    height: int = 150
+    width: int = 150
+    filter: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    fit: Literal["crop", "stretch"] = "crop"
+    validation: float = 0.1
+    """Share of each class held back to choose by."""
+    seed: int = 42
+    dropout: float = 0.3
+    label_smoothing: float = 0.1
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Keras' dtype policy while training; the saved model is float32 always."""
+    head: Head = field(default_factory=Head)
+    fine_tune: FineTune = field(default_factory=FineTune)
+    augment: Augment = field(default_factory=Augment)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if not 0 < self.validation < 1:
+            raise UsageError(f"validation = {self.validation}: a share between 0 and 1")
+        if min(self.height, self.width) < XCEPTION_SMALLEST:
+            raise UsageError(f"Xception takes photos from {XCEPTION_SMALLEST} pixels a side")
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The pixels that the model will see, in training and ever after."""
+        return Preprocess(self.height, self.width, self.filter, self.fit)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a config file's table ``[train]``.
+
+        Raises:
+            UsageError: It is no TOML, or a key or a value is not known.
+        """
+        try:
+            tables = tomllib.loads(path.read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"cannot read the config {str(path)!r}: {error}") from None
+        if "train" not in tables:
+            raise UsageError(f"{str(path)!r} has no table [train]")
+        recipe: Self = _build(cls, tables["train"], "train")
+        return recipe
+
+
+def _build(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401
+    """Build a dataclass from a TOML table, nested ones too; refuse what does not fit."""
+    hints = get_type_hints(kind)
+    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(kind)})
+    if unknown:
+        raise UsageError(f"[{where}] has no key {unknown[0]!r}; it has {', '.join(hints)}")
+    built = {}
+    for name, value in values.items():
+        if dataclasses.is_dataclass(hints[name]) and isinstance(value, Mapping):
+            built[name] = _build(hints[name], value, f"{where}.{name}")
+        elif _fits(value, hints[name]):
+            built[name] = value
+        else:
+            raise UsageError(f"[{where}] {name} = {value!r} is not {_said(hints[name])}")
+    return kind(**built)
+
+
+def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401
+    if get_origin(hint) in (Literal, UnionType):
+        return value in get_args(hint)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is hint
+
+
+def _said(hint: Any) -> str:  # noqa: ANN401
+    return " or ".join(map(repr, get_args(hint))) or f"a {hint.__name__}"
