@@ -1,0 +1,78 @@
+"""The command ``export``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import click
+
+
+@click.command("export")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The .onnx to write.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="int8 is a quarter of the size and two to three times as fast on CPUs.",
+)
+@click.option(
+    "--calibrate",
+    type=click.Path(path_type=Path),
+    help="Photos to calibrate int8 on.  [default: the run's training photos]",
+)
+@click.option(
+    "--golden",
+    type=click.Path(path_type=Path),
+    help="Photos to put in the file for verify.  [default: some of the run's validation photos]",
+)
+@click.option("--name", help="The model's name.  [default: the run folder's]")
+@click.option("--model-version", default="1.0.0", show_default=True)
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(0, 1),
+    default=0.98,
+    show_default=True,
+    help="Share of photos that must keep fp32's class in int8.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
+def command(
+    run: Path,
+    out: Path,
+    precision: Literal["fp32", "int8"],
+    calibrate: Path | None,
+    golden: Path | None,
+    name: str | None,
+    model_version: str,
+    min_agreement: float,
+    overwrite: bool,
+) -> None:
+    """Make a training run into one model file that `scene-batch run` takes.
+
+    The file is compared with Keras on the run's validation photos, and is not written when it
+    differs. Some photos go into it, so that `verify` can check it on any device: name others with
+    --golden where yours are private.
+
+    \b
+    Example:
+      scene-batch export runs/scenes --out scenes.onnx --precision int8
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
+    from scene_batch_export.exporting import Wish, export
+
+    wish = Wish(
+        run=run,
+        out=out,
+        precision=precision,
+        name=name,
+        version=model_version,
+        calibrate=calibrate,
+        golden=golden,
+        min_agreement=min_agreement,
+        overwrite=overwrite,
+    )
+    export(wish, lambda line: click.echo(line, err=True))
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}", err=True)

@@ -1,0 +1,40 @@
+"""How far an exported file's outputs are from those that it must equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Probabilities = npt.NDArray[np.float32]
+"""``float32 (photos, classes)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two sets of probabilities for the same photos, compared."""
+
+    photos: int
+    agreement: float
+    """Share of photos with the same most probable class."""
+    largest: float
+    """The largest difference of a probability."""
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return (
+            f"{self.photos} photos: top-1 agreement {self.agreement:.4f},"
+            f" probabilities within {self.largest:.1e}"
+        )
+
+
+def compare(ours: Probabilities, theirs: Probabilities) -> Difference:
+    """Compare probabilities of the same photos in the same order."""
+    same = ours.argmax(axis=1) == theirs.argmax(axis=1)
+    return Difference(len(ours), float(same.mean()), float(np.abs(ours - theirs).max()))
+
+
+def accuracy(probabilities: Probabilities, class_indices: npt.NDArray[np.int64]) -> float:
+    """The share of photos whose most probable class is the labelled one."""
+    return float((probabilities.argmax(axis=1) == class_indices).mean())

@@ -1,0 +1,103 @@
+"""The photos that export needs: to compare on, to calibrate on, and to put in the file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from scene_batch.decode import decode
+from scene_batch.errors import TrainingError
+from scene_batch.preprocess import Preprocess
+from scene_batch.records import Decoded, ImageRef, Pixels, Unreadable
+from scene_batch.sources import Listing, read
+from scene_batch_train.photos import TRAIN, VALIDATION, read_split
+from scene_batch_train.run_folder import RunFolder
+
+CALIBRATION_PHOTOS = 256
+COMPARED_PHOTOS = 2000
+GOLDEN_PHOTOS = 8
+_GOLDEN_QUALITY = 90
+
+_SEED = 20
+
+Item = TypeVar("Item")
+
+
+def labelled(run: RunFolder) -> tuple[list[Pixels], npt.NDArray[np.int64]]:
+    """Photos of the run's validation part and their class indices, int64 ``(photos,)``.
+
+    Raises:
+        TrainingError: None of them can be read.
+    """
+    classes = run.read_classes()
+    chosen = _choose(read_split(run.split, VALIDATION), COMPARED_PHOTOS)
+    pixels, indices = [], []
+    for ref, name in chosen:
+        photo = _load(ref, run.read_preprocess())
+        if photo is not None:
+            pixels.append(photo)
+            indices.append(classes.index(name))
+    if not pixels:
+        raise TrainingError(
+            f"no validation photo of {str(run.path)!r} can be read (first: {chosen[0][0].path!r});"
+            " export where split.csv's paths lead to them"
+        )
+    return pixels, np.array(indices, np.int64)
+
+
+def for_calibration(run: RunFolder, folder: Path | None) -> list[Pixels]:
+    """Photos to calibrate on: from ``folder``, else of the run's training part.
+
+    Raises:
+        TrainingError: None of them can be read.
+    """
+    if folder is None:
+        refs = [ref for ref, _ in read_split(run.split, TRAIN)]
+    else:
+        refs = list(Listing([str(folder)]))
+    preprocess = run.read_preprocess()
+    found = (_load(ref, preprocess) for ref in _choose(refs, CALIBRATION_PHOTOS))
+    pixels = [photo for photo in found if photo is not None]
+    if not pixels:
+        raise TrainingError("no photo to calibrate on can be read; name a folder: --calibrate DIR")
+    return pixels
+
+
+def for_golden(run: RunFolder, folder: Path | None) -> list[bytes]:
+    """Small encoded photos for the file: from ``folder``, else of the run's validation part.
+
+    They are as large as the model's input, so that they weigh some kilobytes each.
+    """
+    if folder is None:
+        refs = [ref for ref, _ in read_split(run.split, VALIDATION)]
+    else:
+        refs = list(Listing([str(folder)]))
+    preprocess = run.read_preprocess()
+    found = (_load(ref, preprocess) for ref in _choose(refs, GOLDEN_PHOTOS))
+    return [_encode(photo) for photo in found if photo is not None]
+
+
+def _choose(items: Sequence[Item], count: int) -> list[Item]:
+    """At most ``count`` items, the same each time, in their order."""
+    if len(items) <= count:
+        return list(items)
+    chosen = np.random.default_rng(_SEED).choice(len(items), count, replace=False)
+    return [items[index] for index in sorted(chosen)]
+
+
+def _load(ref: ImageRef, preprocess: Preprocess) -> Pixels | None:
+    data = read(ref)
+    photo = data if isinstance(data, Unreadable) else decode(ref, data, preprocess)
+    return photo.pixels if isinstance(photo, Decoded) else None
+
+
+def _encode(pixels: Pixels) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=_GOLDEN_QUALITY)
+    return buffer.getvalue()
