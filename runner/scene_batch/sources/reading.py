@@ -15,10 +15,10 @@ def read(ref: ImageRef) -> bytes | Unreadable:
     """Read one photo, or say why it gives a row without a class."""
     try:
         return _read_file(ref)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Unreadable(ref, "missing", "no such file")
-    except NotADirectoryError:
-        return Unreadable(ref, "missing", "no such file")
+    except IsADirectoryError:
+        return Unreadable(ref, "not_a_file", "a directory")
     except PermissionError:
         return Unreadable(ref, "permission", "no permission to read it")
     except OSError as error:

@@ -1,0 +1,66 @@
+"""Laws of the read-ahead: order, boundedness, a clean stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from scene_batch.prefetch import prefetch
+
+
+def _slow_first(number: int) -> int:
+    time.sleep(0.01 if number % 3 == 0 else 0)
+    return number * number
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+@pytest.mark.parametrize("ahead", [0, 1, 10])
+def test_keeps_the_order(workers: int, ahead: int) -> None:
+    got = prefetch(_slow_first, range(40), workers=workers, depth=workers + ahead)
+    assert list(got) == [n * n for n in range(40)]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 10])
+def test_never_draws_further_ahead_than_its_depth(depth: int) -> None:
+    drawn = 0
+
+    def items() -> Iterator[int]:
+        nonlocal drawn
+        for number in range(100):
+            drawn += 1
+            yield number
+
+    for taken, _ in enumerate(prefetch(_slow_first, items(), workers=1, depth=depth), 1):
+        assert drawn - taken < depth
+    assert drawn == 100
+
+
+def test_draws_nothing_before_it_is_asked() -> None:
+    drawn = []
+    prefetch(_slow_first, (drawn.append(n) or n for n in range(3)), workers=1, depth=2)
+    assert drawn == []
+
+
+def test_leaves_no_thread_when_it_is_closed_early() -> None:
+    before = threading.active_count()
+    squares = prefetch(_slow_first, range(1000), workers=4, depth=20)
+    assert next(squares) == 0
+    assert threading.active_count() > before
+    squares.close()
+    assert threading.active_count() == before
+
+
+def test_raises_at_the_place_of_the_failure() -> None:
+    results = prefetch(lambda n: 6 // (2 - n), range(5), workers=3, depth=5)
+    assert [next(results), next(results)] == [3, 6]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+@pytest.mark.parametrize(("workers", "depth"), [(0, 1), (3, 2)])
+def test_refuses_sizes_that_cannot_work(workers: int, depth: int) -> None:
+    with pytest.raises(ValueError, match="workers"):
+        next(prefetch(_slow_first, range(3), workers=workers, depth=depth))

@@ -1,0 +1,129 @@
+"""What several tests need: photos of a known colour, a model that names it, a run to look at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from scene_batch.decode import decode
+from scene_batch.golden import pixels_sha256
+from scene_batch.model import GoldenVector, ModelCard
+from scene_batch.preprocess import Preprocess
+from scene_batch.records import Decoded, ImageRef
+from scene_batch.session import Session
+
+ROOT = Path(__file__).parents[1]
+SCENES, HARD = ROOT / "samples" / "scenes", ROOT / "samples" / "hard"
+COLOURS = ("red", "green", "blue")
+SIDE = 16
+
+
+def save_photo(path: Path, colour: str = "red", size: tuple[int, int] = (24, 24)) -> Path:
+    """Save a photo of one colour; the suffix decides the format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def save_shade(path: Path, number: int) -> Path:
+    """Save a photo whose probabilities no other number's photo has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (SIDE, SIDE), (number * 7 % 256, number * 13 % 256, 90)).save(path)
+    return path
+
+
+def save_colour_model(path: Path, **card: Any) -> Path:
+    """Save a model whose classes are the colours: the softmax of the mean colour, 0 to 1.
+
+    ``card`` replaces fields of its card; its golden vectors are computed by the file itself.
+    """
+    made = _card(card)
+    onnx.save(_network(made), path)
+    session = Session.open(path, provider="cpu")
+    vectors = [_vector(session, colour) for colour in COLOURS]
+    onnx.save(_network(_card({"golden": tuple(vectors)} | card)), path)
+    return path
+
+
+def _vector(session: Session, colour: str) -> GoldenVector:
+    from io import BytesIO
+
+    file = BytesIO()
+    Image.new("RGB", (SIDE, SIDE), colour).save(file, "PNG")
+    photo = decode(ImageRef("<golden>"), file.getvalue(), session.card.preprocess)
+    assert isinstance(photo, Decoded)
+    probabilities = tuple(session.probabilities([photo.pixels])[0].tolist())
+    return GoldenVector(file.getvalue(), pixels_sha256(photo.pixels), probabilities, probabilities)
+
+
+def _card(changes: Mapping[str, Any]) -> ModelCard:
+    values: dict[str, Any] = {
+        "classes": COLOURS,
+        "preprocess": Preprocess(SIDE, SIDE),
+        "name": "colours",
+        "version": "1.0.0",
+        "created": "2026-01-01T00:00:00+00:00",
+        "precision": "fp32",
+    }
+    return ModelCard(**(values | dict(changes)))
+
+
+def _network(card: ModelCard) -> onnx.ModelProto:
+    """Cast, mean over height and width, scale to 0..1, softmax."""
+    shape = [card.preprocess.height, card.preprocess.width, 3]
+    axes = numpy_helper.from_array(np.array([1, 2], np.int64), "axes")
+    scale = numpy_helper.from_array(np.array(1 / 255, np.float32), "scale")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["floats", "axes"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["mean", "scale"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+        ],
+        "colours",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", *shape])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 3])],
+        [axes, scale],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, card.to_metadata())
+    return model
+
+
+def scene_batch(
+    *arguments: str | os.PathLike[str],
+    environment: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        command(*arguments),
+        env=process_environment(environment),
+        input=stdin,
+        cwd=cwd,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def command(*arguments: str | os.PathLike[str]) -> Sequence[str]:
+    """The command line's words, without relying on the PATH."""
+    code = "from scene_batch.cli import main; main(prog_name='scene-batch')"
+    return [sys.executable, "-W", "error", "-c", code, *(os.fspath(a) for a in arguments)]
+
+
+def process_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment with the source roots on the module path."""
+    roots = os.pathsep.join(str(ROOT / room) for room in ("runner", "train", "export"))
+    return {**os.environ, "PYTHONPATH": roots, **(more or {})}
