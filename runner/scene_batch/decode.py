@@ -6,13 +6,25 @@ import io
 import struct
 import zlib
 
-from PIL import Image, UnidentifiedImageError
+# The plugins of FORMATS: without them here, Pillow would load all of its own while decoding.
+from PIL import (  # noqa: F401
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from scene_batch.preprocess import Preprocess
 from scene_batch.records import Decoded, ImageRef, Unreadable, UnreadableCode
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""What is opened, by content; no suffix can smuggle in another of Pillow's many formats."""
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""What is opened, by content; no suffix can smuggle in another of Pillow's many formats. (To
+Pillow a phone's MPO is a JPEG until it is open.)"""
 
 MAX_PIXELS = 178_956_970
 """The largest photo decoded, in pixels: where Pillow's bomb guard raises."""
