@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from support import HARD
 
 from scene_batch.decode import FORMATS, decode, one_line
 from scene_batch.preprocess import Preprocess
 from scene_batch.records import Decoded, ImageRef, Unreadable
+from support import HARD
 
 _REF = ImageRef("photo")
 _SMALL = Preprocess(8, 8)
