@@ -78,7 +78,7 @@ class Preprocess:
 
         Raises whatever Pillow raises while decoding; ``decode.py`` gives those their names.
         """
-        image.load()  # before the EXIF is read: a PNG's loads the pixels, and only the first try says
+        image.load()  # reading a PNG's EXIF would load it too, and only the first try raises
         turn = _exif_orientation(image) if self.orientation == "exif" else 1
         size = (self.height, self.width) if turn in _SIDEWAYS else (self.width, self.height)
         small = self._resize(to_rgb(image), size)

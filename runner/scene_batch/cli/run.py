@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -118,6 +119,8 @@ def command(
       find . -name '*.jpg' -mtime -1 | scene-batch run @- --out - | jq .class
     """
     _end_by_signal()
+    # What Pillow has to say of a photo is in its row, or it was read all the same.
+    warnings.filterwarnings("ignore", module="PIL")
     from scene_batch import pipeline
     from scene_batch.classifier import Classifier
     from scene_batch.sinks import check_name

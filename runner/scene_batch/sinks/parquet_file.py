@@ -26,19 +26,18 @@ class ParquetFile:
         self._waiting.append(batch)
         self._waiting_rows += batch.num_rows
         if self._waiting_rows >= ROW_GROUP_ROWS:
-            self._flush()
+            table = pa.Table.from_batches(self._waiting)
+            whole = table.num_rows - table.num_rows % ROW_GROUP_ROWS
+            self._writer.write_table(table.slice(0, whole), row_group_size=ROW_GROUP_ROWS)
+            self._waiting = table.slice(whole).to_batches()
+            self._waiting_rows = table.num_rows - whole
 
     def finish(self, record: str) -> None:
         """Write what waits and the footer, with the run's record under ``scene_batch.run``."""
-        self._flush()
+        self._writer.write_table(pa.Table.from_batches(self._waiting, schema()))
         self._writer.add_key_value_metadata({"scene_batch.run": record})
         self._writer.close()
 
     def abandon(self) -> None:
         """Let go of the file; what is in it does not count."""
         self._writer.close()
-
-    def _flush(self) -> None:
-        table = pa.Table.from_batches(self._waiting, schema())
-        self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
-        self._waiting, self._waiting_rows = [], 0

@@ -26,7 +26,8 @@ class FileList:
 
     def __post_init__(self) -> None:
         """Refuse a list that is not there before any work."""
-        if self.name != "-" and not Path(self.name).is_file():
+        path = Path(self.name)  # a pipe will do: @<(find …), @/dev/stdin
+        if self.name != "-" and (not path.exists() or path.is_dir()):
             raise SourceNotFoundError(f"no such list: {self.name!r}; after @ comes a file's path")
 
     def __iter__(self) -> Iterator[ImageRef]:
