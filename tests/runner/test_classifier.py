@@ -1,0 +1,77 @@
+"""The Python API: paths, bytes and arrays in, a row for each, in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import scene_batch
+from scene_batch import Classifier, Prediction, SceneBatchError, Unreadable
+from support import save_photo
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    return save_photo(tmp_path / "photo.png", "lime")
+
+
+def test_paths_bytes_and_arrays_of_one_photo_give_one_answer(
+    photo: Path, colours: Classifier
+) -> None:
+    pixels = np.full((50, 70, 3), (0, 255, 0), np.uint8)
+    rows = colours.classify([photo, str(photo), photo.read_bytes(), pixels])
+    tops = {row.top for row in rows if isinstance(row, Prediction)}
+    assert len(rows) == 4
+    assert len(tops) == 1
+    (top,) = tops
+    assert top[0].class_name == "green"
+    assert sum(pair.probability for pair in top) == pytest.approx(1)
+
+
+def test_one_photo_needs_no_list(photo: Path, colours: Classifier) -> None:
+    for one in (photo, photo.read_bytes(), np.zeros((4, 4, 3), np.uint8)):
+        assert len(colours.classify(one)) == 1
+    assert colours.classify([]) == []
+
+
+def test_a_broken_photo_is_in_its_place(photo: Path, colours: Classifier) -> None:
+    rows = colours.classify([photo, "gone.jpg", b"", photo] * 5)
+    kinds = [row.code if isinstance(row, Unreadable) else row.class_name for row in rows]
+    assert kinds == ["green", "missing", "empty", "green"] * 5
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(pixels: np.ndarray, colours: Classifier) -> None:
+    with pytest.raises(ValueError, match="need uint8"):
+        colours.classify(pixels)
+
+
+@pytest.mark.parametrize(("top_k", "kept"), [(None, 3), (1, 1), (3, 3)])
+def test_top_k_is_at_most_the_classes(top_k: int | None, kept: int, colour_model: Path) -> None:
+    classifier = Classifier.load(colour_model, top_k=top_k)
+    (row,) = classifier.classify(np.zeros((4, 4, 3), np.uint8))
+    assert isinstance(row, Prediction)
+    assert [pair.class_name for pair in row.top] == ["red", "green", "blue"][:kept]  # all equal
+
+
+@pytest.mark.parametrize("top_k", [0, 4, -1])
+def test_top_k_outside_the_classes_is_refused(top_k: int, colour_model: Path) -> None:
+    with pytest.raises(SceneBatchError, match="take 1 to 3"):
+        Classifier.load(colour_model, top_k=top_k)
+
+
+def test_the_public_names_are_there() -> None:
+    for name in scene_batch.__all__:
+        assert getattr(scene_batch, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = scene_batch.nothing  # type: ignore[attr-defined]

@@ -1,0 +1,55 @@
+"""``verify`` passes where the file computes what it did, and fails where it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from scene_batch import golden
+from scene_batch.classifier import Classifier
+from support import save_colour_model, scene_batch
+
+
+def test_a_sound_file_passes(colour_model: Path) -> None:
+    done = scene_batch("verify", colour_model)
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines()[-1] == (
+        "3 of 3 golden photos as exported (tolerance 0.0001, provider cpu)"
+    )
+
+
+def _with_scale(model: Path, scale: float, path: Path) -> Path:
+    """The same file with another weight: what an alteration or a broken kernel looks like."""
+    altered = onnx.load(model)
+    (weight,) = [w for w in altered.graph.initializer if w.name == "scale"]
+    weight.CopyFrom(numpy_helper.from_array(np.array(scale, np.float32), "scale"))
+    onnx.save(altered, path)
+    return path
+
+
+@pytest.mark.parametrize(("scale", "what"), [(1.001 / 255, "same class"), (-1, "another class")])
+def test_an_altered_file_fails(scale: float, what: str, colour_model: Path, tmp_path: Path) -> None:
+    done = scene_batch("verify", _with_scale(colour_model, scale, tmp_path / "m.onnx"))
+    assert done.returncode == 1
+    assert f"1: DIFFERS, {what}, probabilities within" in done.stdout.decode()
+
+
+def test_other_pixels_are_told_from_another_runtime(tmp_path: Path, colour_model: Path) -> None:
+    vectors = Classifier.load(colour_model).card.golden
+    other = tuple(replace(vector, pixels_sha256="0" * 64) for vector in vectors)
+    path = save_colour_model(tmp_path / "m.onnx", golden=other)
+    assert [result.same_pixels for result in golden.check(Classifier.load(path))] == [False] * 3
+    done = scene_batch("verify", path)
+    assert done.returncode == 0
+    assert "decoder difference" in done.stdout.decode()
+
+
+def test_a_file_without_golden_vectors_cannot_be_verified(tmp_path: Path) -> None:
+    done = scene_batch("verify", save_colour_model(tmp_path / "m.onnx", golden=()))
+    assert done.returncode == 1
+    assert b"no golden vectors; export it again" in done.stderr
