@@ -1,0 +1,43 @@
+# One command each; `make help` lists them. They use the Python on the PATH.
+.DEFAULT_GOAL := help
+.PHONY: help install check format lint types test docs samples locks
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: ## install everything for development, from the locked requirements
+	pip install --require-hashes -r requirements/dev.txt
+	pip install --no-deps --no-build-isolation -e .
+
+check: lint types test ## all that CI checks
+
+format: ## format the code
+	ruff check --fix-only --quiet
+	ruff format --quiet
+
+lint: ## format and lint rules, the directions of imports, the Dockerfiles
+	ruff format --check --quiet
+	ruff check --quiet
+	hadolint Dockerfile.cpu Dockerfile.gpu
+
+types: ## strict types
+	mypy
+
+test: ## the tests
+	pytest
+
+docs: ## docs/commands.md from the commands themselves
+	python docs/render_commands.py
+
+samples: ## the sample photos from their script
+	python samples/render.py
+
+LOCK = uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --custom-compile-command "make locks"
+
+locks: ## the locked requirements, anew
+	$(LOCK) pyproject.toml --extra cpu --output-file requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra gpu --output-file requirements/gpu.txt
+	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --output-file requirements/train.txt
+	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --group dev --output-file requirements/dev.txt
+	$(LOCK) --group build --output-file requirements/build.txt
