@@ -30,7 +30,9 @@ import click
     help="Photos to put in the file for verify.  [default: some of the run's validation photos]",
 )
 @click.option("--name", help="The model's name.  [default: the run folder's]")
-@click.option("--model-version", default="1.0.0", show_default=True)
+@click.option(
+    "--model-version", default="1.0.0", show_default=True, help="The model's own version."
+)
 @click.option(
     "--min-agreement",
     type=click.FloatRange(0, 1),

@@ -16,6 +16,7 @@ import pytest
 from scene_batch.errors import OutputError, UsageError
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
 from scene_batch.sinks import Output, check_name
+from scene_batch.sinks.table import to_record_batch
 
 _CLASSES = ("sea", 'a, "quoted" class', "Straße")
 _MOMENT = datetime(2026, 3, 4, 5, 6, 7, 123456, UTC)
@@ -85,6 +86,15 @@ def test_the_class_dictionary_holds_every_class_in_index_order(tmp_path: Path) -
     column = pq.read_table(_write(tmp_path / "p.parquet", _ROWS[-1:]))["class"].combine_chunks()
     assert column.dictionary.to_pylist() == list(_CLASSES)
     assert column.indices.to_pylist() == [2]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 200])
+def test_columns_are_sound_arrow_whatever_their_length(count: int) -> None:
+    rows = [_ROWS[number % 4] for number in range(count)]
+    batch = to_record_batch(rows, _CLASSES)
+    batch.validate(full=True)
+    assert batch.num_rows == count
+    assert batch["class"].null_count == sum(isinstance(row, Unreadable) for row in rows)
 
 
 def _from_text(row: dict[str, Any]) -> dict[str, Any]:

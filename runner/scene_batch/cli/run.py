@@ -70,9 +70,19 @@ class AutoOrCount(click.ParamType[int | None]):
     show_default=True,
     help="What computes; cuda never becomes cpu.",
 )
-@click.option("--batch-size", type=AutoOrCount(), default="auto", show_default=True)
 @click.option(
-    "--workers", type=AutoOrCount(), default="auto", show_default=True, help="Decoding threads."
+    "--batch-size",
+    type=AutoOrCount(),
+    default="auto",
+    show_default=True,
+    help="Photos that the model takes at a time; no row depends on it.",
+)
+@click.option(
+    "--workers",
+    type=AutoOrCount(),
+    default="auto",
+    show_default=True,
+    help="Threads that read and decode.",
 )
 @click.option(
     "--threads", type=AutoOrCount(), default="auto", show_default=True, help="Compute threads."

@@ -11,8 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from scene_batch.records import Prediction, Row
+from scene_batch.sinks.columns import lists, numbers, strings
 
 STATUS_OK, STATUS_UNREADABLE = "ok", "unreadable"
+
+
+_TOP = pa.struct([("class", pa.string()), ("probability", pa.float32())])
+_MOMENT = pa.timestamp("us", tz="UTC")
 
 
 def schema() -> pa.Schema:
@@ -26,12 +31,9 @@ def schema() -> pa.Schema:
             ("status", pa.string()),
             ("error", pa.string()),
             ("size_bytes", pa.int64()),
-            ("modified_at", pa.timestamp("us", tz="UTC")),
+            ("modified_at", _MOMENT),
         ]
     )
-
-
-_TOP = pa.struct([("class", pa.string()), ("probability", pa.float32())])
 
 
 def to_record_batch(rows: Sequence[Row], classes: Sequence[str]) -> pa.RecordBatch:
@@ -39,37 +41,32 @@ def to_record_batch(rows: Sequence[Row], classes: Sequence[str]) -> pa.RecordBat
     index = {name: i for i, name in enumerate(classes)}
     predictions = [row if isinstance(row, Prediction) else None for row in rows]
     refs = [row.ref for row in rows]
-    indices = pa.array([p and index[p.class_name] for p in predictions], pa.int32())
+    indices = numbers(
+        [index[p.class_name] if p else None for p in predictions], pa.int32(), np.int32
+    )
     columns = [
-        pa.array([printable(ref.path) for ref in refs], pa.string()),
-        pa.DictionaryArray.from_arrays(indices, pa.array(classes, pa.string())),
-        pa.array([p and p.probability for p in predictions], pa.float32()),
+        strings([printable(ref.path) for ref in refs]),
+        pa.DictionaryArray.from_arrays(indices, strings(classes)),
+        numbers([p.probability if p else None for p in predictions], pa.float32(), np.float32),
         _top_column(predictions),
-        pa.array([STATUS_OK if p else STATUS_UNREADABLE for p in predictions], pa.string()),
-        pa.array([_error(row) for row in rows], pa.string()),
-        pa.array([ref.size_bytes for ref in refs], pa.int64()),
-        pa.array([ref.modified_at for ref in refs], pa.timestamp("us", tz="UTC")),
+        strings([STATUS_OK if p else STATUS_UNREADABLE for p in predictions]),
+        strings([_error(row) for row in rows]),
+        numbers([ref.size_bytes for ref in refs], pa.int64(), np.int64),
+        numbers([ref.modified_at for ref in refs], _MOMENT, np.int64),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema())
 
 
 def _top_column(predictions: Sequence[Prediction | None]) -> pa.ListArray:
-    tops = [p.top if p else () for p in predictions]
-    ends = np.cumsum([len(top) for top in tops])
-    offsets = [
-        None if p is None else int(e) - len(p.top) for p, e in zip(predictions, ends, strict=True)
-    ]
-    flat = [pair for top in tops for pair in top]
+    pairs = [pair for p in predictions if p for pair in p.top]
     values = pa.StructArray.from_arrays(
         [
-            pa.array([pair.class_name for pair in flat], pa.string()),
-            pa.array([pair.probability for pair in flat], pa.float32()),
+            strings([pair.class_name for pair in pairs]),
+            numbers([pair.probability for pair in pairs], pa.float32(), np.float32),
         ],
         fields=list(_TOP),
     )
-    return pa.ListArray.from_arrays(
-        pa.array([*offsets, int(ends[-1]) if len(ends) else 0], pa.int32()), values
-    )
+    return lists([len(p.top) if p else None for p in predictions], values, pa.list_(_TOP))
 
 
 def _error(row: Row) -> str | None:

@@ -1,0 +1,175 @@
+"""The house: directions of imports, what ships, what is documented, what starting costs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import runpy
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+from scene_batch.cli import COMMANDS, main
+from support import ROOT, process_environment
+
+_PACKAGES = {
+    room: ROOT / room / name
+    for room, name in (
+        ("runner", "scene_batch"),
+        ("train", "scene_batch_train"),
+        ("export", "scene_batch_export"),
+    )
+}
+_HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "pandas", "torch", "jax"}
+
+# Lowest first: a module imports from rows above its own, or from its own row.
+_RANKS = [
+    {"errors", "records", "cpus"},
+    {"preprocess", "model"},
+    {"sources", "decode", "prefetch", "session", "sinks", "ledger"},
+    {"classifier"},
+    {"pipeline", "golden"},
+    {"cli"},
+]
+
+
+def _imported_after(code: str) -> set[str]:
+    """The top-level modules that are imported once ``code`` has run in a process of its own."""
+    code += "\nimport sys; print('MODULES', *{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=process_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.rpartition("MODULES")[2].split())
+
+
+def test_a_whole_run_imports_nothing_of_training(
+    album: Path, colour_model: Path, tmp_path: Path
+) -> None:
+    words = ["run", str(album), "--out", str(tmp_path / "p.parquet"), "--model", str(colour_model)]
+    words += ["--max-unreadable", "100%"]
+    after = _imported_after(
+        f"from scene_batch.cli import main; main({words!r}, standalone_mode=False)"
+    )
+    assert {"scene_batch", "onnxruntime", "pyarrow"} < after
+    assert after & (_HEAVY | {"scene_batch_train", "scene_batch_export"}) == set()
+
+
+def test_that_test_can_fail() -> None:
+    assert "pandas" in _imported_after("import sys, types; sys.modules['pandas'] = types")
+
+
+def test_help_imports_nothing_that_costs_time() -> None:
+    after = _imported_after(
+        "from scene_batch.cli import main\nmain(['--help'], standalone_mode=False)"
+    )
+    assert after & (_HEAVY | {"numpy", "PIL", "pyarrow", "onnxruntime", "obstore"}) == set()
+
+
+def _rank(module: str) -> int:
+    part = module.split(".")[1] if "." in module else "__init__"
+    ranks = [number for number, names in enumerate(_RANKS) if part in names]
+    return ranks[0] if ranks else -1
+
+
+def _imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (
+                f"{node.module}.{alias.name}" if node.module == "scene_batch" else node.module
+                for alias in node.names
+            )
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_imports_point_downwards() -> None:
+    package = _PACKAGES["runner"]
+    upward = []
+    for file in sorted(package.rglob("*.py")):
+        own = ".".join(["scene_batch", *file.relative_to(package).with_suffix("").parts])
+        if own == "scene_batch.__init__":  # the public names, imported when asked for
+            continue
+        assert _rank(own) >= 0, f"{own} has no place in _RANKS and docs/architecture.md"
+        upward += [
+            (own, name)
+            for name in _imports(file)
+            if name.startswith("scene_batch.") and _rank(name) > _rank(own)
+        ]
+    assert upward == []
+
+
+def test_the_wheel_holds_the_three_packages_and_nothing_else(tmp_path: Path) -> None:
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    want = {
+        str(file.relative_to(package.parent))
+        for package in _PACKAGES.values()
+        for file in package.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert names == want
+    assert {
+        "scene_batch/models/scenes.onnx",
+        "scene_batch/py.typed",
+        "scene_batch/sources/directory.py",
+        "scene_batch_train/training.py",
+        "scene_batch_export/exporting.py",
+    } < names
+
+
+def _commands() -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(main)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        yield name, command
+
+
+def test_the_page_of_commands_is_what_help_says() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    rendered = runpy.run_path(str(ROOT / "docs" / "render_commands.py"))["render"]()
+    assert page == rendered, "run: make docs"
+
+
+def test_every_command_has_an_example_and_every_option_a_help() -> None:
+    for name, command in _commands():
+        example = rf"Examples?:\n\s+scene-batch {name} "
+        assert re.search(example, command.help or ""), name
+        options = [param for param in command.params if isinstance(param, click.Option)]
+        assert [option.name for option in options if not option.help] == []
+
+
+def test_every_command_and_config_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in COMMANDS:
+        assert f"scene-batch {name}" in readme
+    for config in (ROOT / "configs").iterdir():
+        assert f"configs/{config.name}" in readme
+
+
+def test_the_locks_hold_hashes_and_no_address() -> None:
+    for lock in (ROOT / "requirements").iterdir():
+        text = lock.read_text(encoding="utf-8")
+        assert "--hash=sha256:" in text
+        assert "://" not in text
+
+
+def test_the_changelog_opens_with_what_is_unreleased() -> None:
+    lines = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    assert next(line for line in lines if line.startswith("## ")) == "## Unreleased"
+
+
+@pytest.mark.parametrize("room", _PACKAGES)
+def test_each_package_is_typed(room: str) -> None:
+    assert (_PACKAGES[room] / "py.typed").is_file()
