@@ -212,10 +212,17 @@ def buildings(seed: int) -> Image.Image:
     return finish(picture * (0.88 + 0.12 * noise(seed + 1)[..., None]), seed)
 
 
+WALKERS = (
+    *((0.2, -10), (0.22, 258), (0.26, 270), (0.3, -12), (0.34, -20), (0.38, 262), (0.42, 280)),
+    *((0.46, 90), (0.5, 140), (0.6, 290), (0.66, -34), (0.7, 110), (0.74, 300), (0.8, -30)),
+)
+"""Where they are in a street: how near (1: here), and how far from the left."""
+
+
 def street(seed: int) -> Image.Image:
-    """A road into the distance between houses, with cars, walkers and lamps."""
+    """A road into the distance between houses, with many walkers and a few cars."""
     random = np.random.default_rng(seed)
-    middle, horizon = WIDTH * 0.52, HEIGHT * 0.52
+    middle, horizon = WIDTH * 0.52, HEIGHT * 0.42
     walls = [(170, 140, 110), (140, 92, 76), (186, 180, 168), (120, 116, 112), (196, 170, 120)]
 
     def towards(x: float, y: float, near: float) -> tuple[float, float]:
@@ -243,12 +250,12 @@ def street(seed: int) -> Image.Image:
             x0, y0 = towards(116, 196, near)
             x1, y1 = towards(124, 196, near * 1.25)
             draw.polygon([(x0, y0), (x0 + 4 * near, y0), (x1 + 4 * near, y1), (x1, y1)], "white")
-        for near, lane in ((0.2, 180), (0.32, 50), (0.5, 196), (0.72, 16)):
+        for near, lane in ((0.2, 180), (0.32, 50)):
             car(draw, towards, lane, near, random)
-        for near, lane in ((0.3, -12), (0.38, 262), (0.6, 290), (0.66, -34)):
+        for near, lane in WALKERS:
             walker(draw, towards, lane, near, random)
 
-    picture = draw_on(sky(seed, clouds=0.6), stand)
+    picture = draw_on(sky(seed, clouds=1.2), stand)
     return finish(picture * (0.85 + 0.15 * noise(seed + 1, octaves=7)[..., None]), seed)
 
 
