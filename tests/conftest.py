@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from scene_batch.classifier import Classifier
 from support import save_colour_model, save_shade
+
+if TYPE_CHECKING:
+    from scene_batch_train.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +37,40 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "day1" / "07.png").write_bytes(b"")
     (folder / "day2" / "17.png").write_bytes(b"no photo at all")
     return folder
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes that a mean tells apart, twelve photos each, and a broken one."""
+    folder = tmp_path_factory.mktemp("labelled")
+    random = np.random.default_rng(3)
+    for number in range(24):
+        name = ("dark", "bright")[number % 2]
+        low, high = ((0, 120), (140, 256))[number % 2]
+        (folder / name).mkdir(exist_ok=True)
+        pixels = random.integers(low, high, (71, 71, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / name / f"{number:02}.png")
+    (folder / "dark" / "broken.jpg").write_bytes(b"no photo")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A whole training run in both stages, as small as Xception can be."""
+    from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
+    from scene_batch_train.run_folder import RunFolder
+    from scene_batch_train.training import train
+
+    recipe = Recipe(
+        weights="none",
+        height=71,
+        width=71,
+        validation=0.25,
+        dropout=0.0,
+        head=Head(epochs=1, batch_size=8),
+        fine_tune=FineTune(epochs=1, learning_rate=1e-3, batch_size=8, average=0.9),
+        augment=Augment(rotate=5.0, zoom=0.1, brightness=0.1, mix=0.5),
+    )
+    path = tmp_path_factory.mktemp("training") / "run"
+    train(labelled, recipe, path)
+    return RunFolder.open(path)

@@ -34,7 +34,7 @@ class Wish:
 
     run: Path
     out: Path
-    precision: Literal["fp32", "int8"]
+    precision: Literal["fp32", "int8"] = "fp32"
     name: str | None = None
     """The model's name; None: the run folder's."""
     version: str = "1.0.0"

@@ -23,25 +23,29 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from scene_batch.records import Pixels
 
-CALIBRATION_BATCH = 16
 CALIBRATION_PERCENTILE = 99.999
 """Share of activations that are kept in range, in %: closest to fp32 (docs/decisions/002)."""
 
 
 class _Photos(CalibrationDataReader):  # type: ignore[misc]
-    """Calibration photos as ONNX Runtime asks for them."""
+    """Calibration photos as ONNX Runtime asks for them: a range at a time, one by one."""
 
     def __init__(self, pixels: Sequence[Pixels]) -> None:
-        self._batches = self._deal(pixels)
+        self._pixels = pixels
+        self._range = iter(pixels)
+
+    def __len__(self) -> int:
+        """The number of photos."""
+        return len(self._pixels)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Go to a range of photos."""
+        self._range = iter(self._pixels[start_index:end_index])
 
     def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
-        """The next batch, or None at the end."""
-        return next(self._batches, None)
-
-    @staticmethod
-    def _deal(pixels: Sequence[Pixels]) -> Iterator[dict[str, npt.NDArray[np.uint8]]]:
-        for start in range(0, len(pixels), CALIBRATION_BATCH):
-            yield {"image": np.stack(pixels[start : start + CALIBRATION_BATCH])}
+        """The next photo, or None at the end of the range."""
+        photo = next(self._range, None)
+        return None if photo is None else {"image": photo[None]}
 
 
 def to_int8(model: onnx.ModelProto, pixels: Sequence[Pixels]) -> onnx.ModelProto:
@@ -69,7 +73,12 @@ def to_int8(model: onnx.ModelProto, pixels: Sequence[Pixels]) -> onnx.ModelProto
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.Percentile,
-            extra_options={"CalibPercentile": CALIBRATION_PERCENTILE},
+            extra_options={
+                "CalibPercentile": CALIBRATION_PERCENTILE,
+                # Photo by photo (for any method, despite its name): a layer's outputs for all of
+                # the photos at once would take gigabytes.
+                "CalibStridedMinMax": 1,
+            },
             nodes_to_exclude=_last_layer(onnx.load(prepared)),
         )
         return onnx.load(int8)

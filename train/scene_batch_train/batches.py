@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from scene_batch_train.augment import augment
+from scene_batch_train.augment import augment, mix
 from scene_batch_train.photos import PhotoSet
 from scene_batch_train.recipe import Augment
 
@@ -50,6 +50,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         members = self._order()[index * self._batch_size : (index + 1) * self._batch_size]
         one_hot = np.eye(self._classes, dtype=np.float32)[self._class_indices[members]]
         inputs = np.stack([self._input(member) for member in members])
+        if self._change is not None:
+            generator = np.random.default_rng([self._seed or 0, self._epoch, len(self), index])
+            inputs, one_hot = mix(inputs, one_hot, self._change, generator)
         return inputs.astype(np.float32) if inputs.dtype == np.float16 else inputs, one_hot
 
     def on_epoch_end(self) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from scene_batch.decode import decode
 from scene_batch.errors import TrainingError
@@ -19,6 +18,7 @@ from scene_batch.prefetch import prefetch
 from scene_batch.preprocess import Preprocess
 from scene_batch.records import Decoded, ImageRef, Unreadable
 from scene_batch.sources import Listing, read
+from scene_batch_train.progress import progress_bar
 
 TRAIN, VALIDATION, UNREADABLE = "train", "validation", "unreadable"
 
@@ -111,12 +111,10 @@ def _decoded(
         return data if isinstance(data, Unreadable) else decode(photo.ref, data, preprocess)
 
     workers = os.cpu_count() or 1
-    yield from tqdm(
-        prefetch(load_one, photos, workers=workers, depth=8 * workers),
-        total=len(photos),
-        desc=title,
-        unit="photo",
-    )
+    with progress_bar(len(photos), title, "photo") as bar:
+        for outcome in prefetch(load_one, photos, workers=workers, depth=8 * workers):
+            yield outcome
+            bar.update()
 
 
 def write_split(

@@ -61,6 +61,8 @@ class Augment:
     """Share, at most, either way."""
     saturation: float = 0.0
     """Share, at most, either way."""
+    mix: float = 0.0
+    """Share of the batches whose photos are mixed two by two, by mixup or cutmix in turn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from scene_batch.errors import TrainingError
 from scene_batch_train import network, photos
 from scene_batch_train.batches import Batches, features_of
 from scene_batch_train.photos import PhotoSet
+from scene_batch_train.progress import progress_bar
 from scene_batch_train.recipe import Recipe
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.watching import Watch
@@ -106,7 +107,7 @@ def _train_head(model: keras.Model, data: Data, recipe: Recipe, run: RunFolder) 
     """Stage one: the top, on cached features of the frozen base, mirror images too."""
     base = keras.Model(model.input, network.cut_output(model))
     total = len(data.train.pixels) * (2 if recipe.augment.flip else 1) + len(data.validation.pixels)
-    with tqdm(total=total, desc="features", unit="photo") as bar:
+    with progress_bar(total, "features", "photo") as bar:
         train_features = features_of(
             base, data.train, mirrored=recipe.augment.flip, progress=bar.update
         )

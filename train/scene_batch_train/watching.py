@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import keras
 from tqdm import tqdm
 
 from scene_batch.errors import TrainingError
+from scene_batch_train.progress import progress_bar
 
 _COLUMNS = ("stage", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
@@ -31,10 +31,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Begin a bar."""
         title = f"{self._stage} {epoch + 1}/{self.params['epochs']}"
-        quiet = 0.1 if sys.stderr.isatty() else 30.0
-        self._bar = tqdm(
-            total=self.params["steps"], desc=title, unit="batch", mininterval=quiet, leave=True
-        )
+        self._bar = progress_bar(self.params["steps"], title, "batch")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Move the bar; stop when the loss is lost."""

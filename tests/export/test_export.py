@@ -1,0 +1,182 @@
+"""Keras = ONNX: what is exported computes what was trained, or is not written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+from scene_batch import golden
+from scene_batch.classifier import Classifier
+from scene_batch.errors import OutputError, OutputExistsError, ParityError, TrainingError
+from scene_batch.records import Prediction
+from scene_batch.session import Session
+from scene_batch_export import exporting, photos
+from scene_batch_export.exporting import Wish, export
+from scene_batch_export.parity import compare
+from scene_batch_train.run_folder import RunFolder
+from support import SCENES, scene_batch
+
+
+@pytest.fixture(scope="session")
+def fp32(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "fp32.onnx"
+    said: list[str] = []
+    export(Wish(tiny_run.path, path, "fp32"), said.append)
+    assert len(said) == 1
+    assert said[0].startswith("fp32 against Keras, 5 photos: top-1 agreement 1.0000")
+    return path
+
+
+@pytest.fixture(scope="session")
+def int8(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "int8.onnx"
+    export(Wish(tiny_run.path, path, "int8", min_agreement=0.0), lambda _: None)
+    return path
+
+
+def test_the_file_computes_what_keras_does(tiny_run: RunFolder, fp32: Path) -> None:
+    pixels = np.random.default_rng(8).integers(0, 256, (40, 71, 71, 3), np.uint8)
+    model = keras.models.load_model(tiny_run.model, compile=False)
+    theirs = keras.ops.convert_to_numpy(model(pixels, training=False))
+    session = Session.open(fp32, batch_size=8)
+    ours = [session.probabilities(list(pixels[i : i + 8])) for i in range(0, 40, 8)]
+    difference = compare(np.concatenate(ours), theirs)
+    assert difference.agreement == 1
+    assert difference.largest <= 1e-4
+
+
+def test_the_graph_has_the_names_and_shapes_of_the_contract(fp32: Path) -> None:
+    graph = onnx.load(fp32).graph
+    (image,), (probabilities,) = graph.input, graph.output
+    assert (image.name, probabilities.name) == ("image", "probabilities")
+    assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    dimensions = [d.dim_param or d.dim_value for d in image.type.tensor_type.shape.dim]
+    assert dimensions == ["N", 71, 71, 3]
+    dimensions = [d.dim_param or d.dim_value for d in probabilities.type.tensor_type.shape.dim]
+    assert dimensions == ["N", 2]
+    assert "BatchNormalization" not in {node.op_type for node in graph.node}
+
+
+def test_the_card_says_where_it_comes_from(fp32: Path, tiny_run: RunFolder) -> None:
+    card = Session.open(fp32).card
+    assert card.classes == ("bright", "dark")
+    assert (card.name, card.version, card.precision) == ("run", "1.0.0", "fp32")
+    assert card.preprocess == tiny_run.read_preprocess()
+    assert card.training["config"]["height"] == 71
+    assert card.metrics["validation_photos"] == 5
+    assert str(tiny_run.path) not in json.dumps(card.to_metadata())
+
+
+@pytest.mark.parametrize("file", ["fp32", "int8"])
+def test_the_golden_photos_verify(file: str, request: pytest.FixtureRequest) -> None:
+    classifier = Classifier.load(request.getfixturevalue(file), provider="cpu")
+    results = golden.check(classifier)
+    assert len(results) == 5
+    assert all(result.passed and result.same_pixels for result in results)
+
+
+def test_int8_is_a_quarter_and_its_last_layer_is_float(fp32: Path, int8: Path) -> None:
+    assert int8.stat().st_size < 0.3 * fp32.stat().st_size
+    graph = onnx.load(int8).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    kinds, name = [], "probabilities"
+    while not kinds or kinds[-1] not in ("MatMul", "Gemm"):
+        kinds.append(makers[name].op_type)
+        name = makers[name].input[0]
+    assert "DequantizeLinear" not in kinds
+    assert {"QuantizeLinear", "DequantizeLinear"} < {node.op_type for node in graph.node}
+
+
+def test_int8_weights_have_seven_bits(int8: Path) -> None:
+    """Without ``reduce_range`` x86 CPUs without VNNI saturate (docs/decisions/002)."""
+    graph = onnx.load(int8).graph
+    arrays = [
+        onnx.numpy_helper.to_array(tensor)
+        for tensor in graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
+    ]
+    assert len(arrays) > 30
+    assert max(np.abs(array.astype(int)).max() for array in arrays) <= 64
+
+
+def test_a_classifier_takes_the_file(fp32: Path, labelled: Path) -> None:
+    rows = Classifier.load(fp32).classify(sorted(labelled.rglob("*.png")))
+    assert len(rows) == 24
+    assert all(isinstance(row, Prediction) for row in rows)
+
+
+def _nothing(_: str) -> None:
+    pass
+
+
+def test_other_outputs_than_keras_are_refused_with_the_differences(
+    tiny_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = exporting.to_onnx
+
+    def broken(model: keras.Model) -> onnx.ModelProto:
+        converted = real(model)
+        for weight in converted.graph.initializer:
+            if "logits" in weight.name and len(weight.dims) == 2:
+                array = onnx.numpy_helper.to_array(weight)
+                weight.CopyFrom(onnx.numpy_helper.from_array(-array, weight.name))
+        return converted
+
+    monkeypatch.setattr(exporting, "to_onnx", broken)
+    with pytest.raises(ParityError, match=r"not written: .* 5 photos: top-1 agreement"):
+        export(Wish(tiny_run.path, tmp_path / "m.onnx"), _nothing)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_that_disagrees_is_refused(tiny_run: RunFolder, tmp_path: Path) -> None:
+    wish = Wish(tiny_run.path, tmp_path / "m.onnx", "int8", min_agreement=1.01)
+    with pytest.raises(ParityError, match="calibrate on other photos"):
+        export(wish, _nothing)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_golden_and_calibration_photos_may_be_named(tiny_run: RunFolder, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    wish = Wish(tiny_run.path, path, "int8", "named", "2.0.0", SCENES, SCENES / "sea", 0.0)
+    export(wish, _nothing)
+    card = Session.open(path).card
+    assert (card.name, card.version, len(card.golden)) == ("named", "2.0.0", 2)
+
+
+def test_places_and_runs_that_cannot_be_used_are_refused(
+    tiny_run: RunFolder, fp32: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        export(Wish(tiny_run.path, fp32), _nothing)
+    with pytest.raises(OutputError, match="mkdir -p"):
+        export(Wish(tiny_run.path, tmp_path / "no" / "m.onnx"), _nothing)
+    with pytest.raises(TrainingError, match="not a finished training run"):
+        export(Wish(tmp_path, tmp_path / "m.onnx"), _nothing)
+
+
+def test_photos_that_are_gone_are_said(tiny_run: RunFolder, tmp_path: Path) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(tiny_run.path, moved)
+    text = (moved / "split.csv").read_text()
+    (moved / "split.csv").write_text(text.replace("/labelled", "/gone"))
+    with pytest.raises(TrainingError, match=r"can be read \(first: .*split\.csv's paths"):
+        photos.labelled(dataclasses.replace(tiny_run, path=moved))
+
+
+def test_the_command_line_from_photos_to_table(
+    labelled: Path, tiny_run: RunFolder, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.onnx"
+    done = scene_batch("export", tiny_run.path, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert b"fp32 against Keras" in done.stderr
+    done = scene_batch("run", labelled, "--model", out, "--out", "-", "--max-unreadable", "1")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 25

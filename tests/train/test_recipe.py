@@ -1,0 +1,57 @@
+"""Configs: everything that they may say, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scene_batch.errors import UsageError
+from scene_batch_train.recipe import Recipe
+from support import ROOT
+
+
+def _config(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.toml")), ids=lambda c: c.stem)
+def test_every_config_that_ships_is_read_and_says_how_to_use_it(config: Path) -> None:
+    assert Recipe.read(config).head.epochs > 0
+    head = config.read_text().split("[train]")[0]
+    for words in ("scene-batch train", f"configs/{config.name}", "accuracy", "min"):
+        assert words in head
+
+
+def test_tables_inside_tables_and_defaults(tmp_path: Path) -> None:
+    recipe = Recipe.read(
+        _config(tmp_path, "[train]\nheight = 96\n[train.fine_tune]\nlearning_rate = 1\n")
+    )
+    assert (recipe.height, recipe.width, recipe.fine_tune.learning_rate) == (96, 150, 1)
+    assert recipe.preprocess.height == 96
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no table"),
+        ("[train", "cannot read the config"),
+        ("[train]\nhight = 1", r"\[train\] has no key 'hight'; it has weights"),
+        ("[train.head]\nepoch = 1", r"\[train.head\] has no key 'epoch'"),
+        ("[train]\nheight = '150'", "is not a int"),
+        ("[train]\nseed = true", "is not a int"),
+        ("[train]\nfit = 'pad'", "is not 'crop' or 'stretch'"),
+        ("[train]\nvalidation = 1.5", "a share between 0 and 1"),
+        ("[train]\nwidth = 64", "from 71 pixels"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        Recipe.read(_config(tmp_path, text))
+
+
+def test_a_config_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        Recipe.read(tmp_path / "gone.toml")

@@ -1,0 +1,135 @@
+"""A whole training run, small: what is in the run folder, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from scene_batch.classifier import Classifier
+from scene_batch.errors import OutputExistsError, TrainingError
+from scene_batch_train import network
+from scene_batch_train.recipe import FineTune, Head, Recipe
+from scene_batch_train.run_folder import RunFolder
+from scene_batch_train.training import train
+
+
+def test_the_run_folder_holds_what_was_made_and_how(tiny_run: RunFolder) -> None:
+    assert tiny_run.read_classes() == ["bright", "dark"]
+    config = tiny_run.read_config()
+    assert config["recipe"]["height"] == 71
+    assert len(config["data"]["sha256"]) == 64
+    with tiny_run.split.open(newline="") as file:
+        parts = [(row["class"], row["part"]) for row in csv.DictReader(file)]
+    assert len(parts) == 25
+    assert parts.count(("bright", "validation")) == 3
+    assert parts.count(("dark", "unreadable")) == 1
+    with tiny_run.history.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["stage"], row["epoch"]) for row in rows] == [("head", "1"), ("fine_tune", "1")]
+    assert all(float(row["val_loss"]) > 0 for row in rows)
+    metrics = tiny_run.read_metrics()
+    assert metrics["validation_photos"] == 5
+    assert metrics["train_photos"] == 19  # with the broken one, 25
+    assert 0 <= metrics["validation_accuracy"] <= 1
+
+
+def test_the_saved_network_is_float32_and_takes_photos(tiny_run: RunFolder) -> None:
+    model = keras.models.load_model(tiny_run.model, compile=False)
+    assert model.input_shape == (None, 71, 71, 3)
+    assert model.input.dtype == "uint8"
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 71, 71, 3), np.uint8)
+    probabilities = keras.ops.convert_to_numpy(model(pixels, training=False))
+    assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_batch_norms_stand_still_and_every_convolution_learns(tiny_run: RunFolder) -> None:
+    trained = keras.models.load_model(tiny_run.model, compile=False)
+    keras.utils.set_random_seed(tiny_run.read_config()["recipe"]["seed"])
+    start = network.build(71, 71, 2, 0.0)
+    now, then = network.named_layers(trained), network.named_layers(start)
+    for name, layer in now.items():
+        moved = [
+            not np.array_equal(a, b)
+            for a, b in zip(layer.get_weights(), then[name].get_weights(), strict=True)
+        ]
+        if isinstance(layer, keras.layers.BatchNormalization):
+            head = name.startswith("block14")  # the first stage trains the top's
+            assert head or not any(moved), name
+        else:
+            assert moved[0], name
+
+
+def test_a_folder_that_is_there_is_not_touched(labelled: Path, tiny_run: RunFolder) -> None:
+    with pytest.raises(OutputExistsError, match="give --out a new folder"):
+        train(labelled, Recipe(), tiny_run.path)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_remedy(labelled: Path, tmp_path: Path) -> None:
+    recipe = Recipe(
+        weights="none",
+        height=71,
+        width=71,
+        head=Head(epochs=5, learning_rate=1e38, batch_size=4),
+        fine_tune=FineTune(epochs=0),
+    )
+    with pytest.raises(TrainingError, match=r"not finite at batch .*; lower learning_rate"):
+        train(labelled, recipe, tmp_path / "run")
+
+
+def _arrays(model: keras.Model) -> dict[str, np.ndarray]:
+    return {
+        f"{name}/{index}": array
+        for name, layer in network.named_layers(model).items()
+        for index, array in enumerate(layer.get_weights())
+    }
+
+
+def test_partial_weights_set_the_layers_that_they_hold(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    giver, taker = network.build(71, 71, 2, 0.0), network.build(71, 71, 2, 0.0)
+    given = {
+        key: array.astype(np.float16)
+        for key, array in _arrays(giver).items()
+        if not key.startswith(("block14", "logits"))
+    }
+    np.savez(tmp_path / "w.npz", **given)
+    before = _arrays(taker)
+    assert network.start_weights(taker, str(tmp_path / "w.npz")) == len(given)
+    for key, array in _arrays(taker).items():
+        want = given[key].astype(np.float32) if key in given else before[key]
+        assert np.array_equal(array, want), key
+
+
+def test_a_keras_file_sets_all_but_the_classes(tiny_run: RunFolder) -> None:
+    model = network.build(71, 71, 5, 0.0)  # other classes: its last layer stays as it is
+    count = network.start_weights(model, str(tiny_run.model))
+    assert count == len(model.weights) - 2
+
+
+@pytest.mark.parametrize("content", [None, b"no arrays"])
+@pytest.mark.parametrize("name", ["w.npz", "w.keras"])
+def test_weights_that_cannot_be_read_are_refused(
+    name: str, content: bytes | None, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    with pytest.raises(TrainingError, match="weights"):
+        network.start_weights(model, str(tmp_path / name))
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", **{"conv1/kernel": np.zeros(3)})
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    with pytest.raises(TrainingError, match=r"no layer .* fits an Xception"):
+        network.start_weights(model, str(tmp_path / "w.npz"))
+
+
+def test_keras_files_are_not_what_run_takes(tiny_run: RunFolder) -> None:
+    with pytest.raises(Exception, match="is not an ONNX file"):
+        Classifier.load(tiny_run.model)
