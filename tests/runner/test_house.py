@@ -158,6 +158,12 @@ def test_every_command_and_config_is_in_the_readme() -> None:
         assert f"configs/{config.name}" in readme
 
 
+def test_ci_runs_the_readmes_test_command() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (command,) = [line for line in readme.splitlines() if "python -m pytest" in line]
+    assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
 def test_the_locks_hold_hashes_and_no_address() -> None:
     for lock in (ROOT / "requirements").iterdir():
         text = lock.read_text(encoding="utf-8")
