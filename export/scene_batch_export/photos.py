@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,13 +57,7 @@ def for_calibration(run: RunFolder, folder: Path | None) -> list[Pixels]:
     Raises:
         TrainingError: None of them can be read.
     """
-    if folder is None:
-        refs = [ref for ref, _ in read_split(run.split, TRAIN)]
-    else:
-        refs = list(Listing([str(folder)]))
-    preprocess = run.read_preprocess()
-    found = (_load(ref, preprocess) for ref in _choose(refs, CALIBRATION_PHOTOS))
-    pixels = [photo for photo in found if photo is not None]
+    pixels = list(_loaded(run, folder, TRAIN, CALIBRATION_PHOTOS))
     if not pixels:
         raise TrainingError("no photo to calibrate on can be read; name a folder: --calibrate DIR")
     return pixels
@@ -74,13 +68,20 @@ def for_golden(run: RunFolder, folder: Path | None) -> list[bytes]:
 
     They are as large as the model's input, so that they weigh some kilobytes each.
     """
+    return [_encode(photo) for photo in _loaded(run, folder, VALIDATION, GOLDEN_PHOTOS)]
+
+
+def _loaded(run: RunFolder, folder: Path | None, part: str, count: int) -> Iterator[Pixels]:
+    """The readable ones of ``count`` photos of a folder, or else of a part of the run."""
     if folder is None:
-        refs = [ref for ref, _ in read_split(run.split, VALIDATION)]
+        refs = [ref for ref, _ in read_split(run.split, part)]
     else:
         refs = list(Listing([str(folder)]))
     preprocess = run.read_preprocess()
-    found = (_load(ref, preprocess) for ref in _choose(refs, GOLDEN_PHOTOS))
-    return [_encode(photo) for photo in found if photo is not None]
+    for ref in _choose(refs, count):
+        photo = _load(ref, preprocess)
+        if photo is not None:
+            yield photo
 
 
 def _choose(items: Sequence[Item], count: int) -> list[Item]:

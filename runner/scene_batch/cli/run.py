@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from scene_batch.cli.config import config_option
+from scene_batch.cli.options import provider_option
 from scene_batch.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,13 +64,7 @@ class AutoOrCount(click.ParamType[int | None]):
 )
 @click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: embedded]")
 @click.option("--top-k", type=click.IntRange(min=1), help="Classes for each photo.  [default: 3]")
-@click.option(
-    "--provider",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="What computes; cuda never becomes cpu.",
-)
+@provider_option
 @click.option(
     "--batch-size",
     type=AutoOrCount(),

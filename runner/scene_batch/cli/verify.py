@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from scene_batch.cli.options import provider_option
+
 if TYPE_CHECKING:
     from scene_batch.session import Provider
 
 
 @click.command("verify")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--provider",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="What computes; cuda never becomes cpu.",
-)
+@provider_option
 def command(model: Path | None, provider: Provider) -> None:
     """Prove that MODEL still computes on this device what was trained; without MODEL, the embedded.
 
