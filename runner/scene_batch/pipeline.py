@@ -22,9 +22,9 @@ from itertools import islice
 from scene_batch.classifier import Classifier
 from scene_batch.cpus import usable_cpus
 from scene_batch.errors import AccountingError, SourceError
-from scene_batch.ledger import RunRecord, Tally, versions
 from scene_batch.model import sha256
 from scene_batch.prefetch import prefetch
+from scene_batch.record import RunRecord, Tally, versions
 from scene_batch.records import Decoded, ImageRef, Unreadable
 from scene_batch.sinks import Output
 from scene_batch.sources import Listing, read

@@ -32,7 +32,7 @@ _HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "pandas", "torch", "jax"}
 _RANKS = [
     {"errors", "records", "cpus"},
     {"preprocess", "model"},
-    {"sources", "decode", "prefetch", "session", "sinks", "ledger"},
+    {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record"},
     {"classifier"},
     {"pipeline", "golden"},
     {"cli"},

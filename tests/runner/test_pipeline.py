@@ -17,8 +17,8 @@ import pytest
 from scene_batch import pipeline
 from scene_batch.classifier import Classifier
 from scene_batch.errors import AccountingError, OutputError, OutputExistsError, SourceError
-from scene_batch.ledger import Tally
 from scene_batch.pipeline import Job, run
+from scene_batch.record import Tally
 from scene_batch.sources import Listing
 from support import HARD, command, process_environment, save_photo, save_shade
 

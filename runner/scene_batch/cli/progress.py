@@ -11,7 +11,7 @@ import click
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from scene_batch.ledger import RunRecord, Tally
+    from scene_batch.record import RunRecord, Tally
 
 LINE_SECONDS = 10.0
 """Without a terminal, a line that often: a log that is readable and shows life."""

@@ -15,7 +15,7 @@ from scene_batch.cli.options import provider_option
 from scene_batch.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from scene_batch.ledger import RunRecord
+    from scene_batch.record import RunRecord
     from scene_batch.session import Provider
 
 TOO_MANY_UNREADABLE = 3

@@ -1,4 +1,4 @@
-"""What was done: the record of a run."""
+"""What came of a run: counted while it runs, recorded when it is done."""
 
 from __future__ import annotations
 
