@@ -5,9 +5,12 @@
     SceneBatchError                      exit code 1
     ├── UsageError                       exit code 2: wrong in itself, whatever is on the disk
     ├── SourceError                      photos cannot be listed
-    │   └── SourceNotFoundError          (FileNotFoundError)
+    │   ├── SourceNotFoundError          (FileNotFoundError)
+    │   └── HungReadsError               storage does not answer
     ├── OutputError                      the table cannot be written
-    │   └── OutputExistsError            (FileExistsError)
+    │   ├── OutputExistsError            (FileExistsError)
+    │   ├── OutputBusyError              another process writes it
+    │   └── LedgerError                  an unfinished run of another job lies there
     ├── ModelError                       the model file is refused
     │   └── ModelNotFoundError           (FileNotFoundError)
     ├── RuntimeMissingError              ONNX Runtime is missing or installed twice
@@ -15,6 +18,8 @@
     ├── AccountingError                  photos found and rows written differ: a defect
     ├── TrainingError                    training data or a training run cannot be used
     └── ParityError                      an exported model does not compute what was trained
+
+    Interrupted (BaseException)          SIGINT or SIGTERM, exit code 128 + its number
 """
 
 from __future__ import annotations
@@ -40,12 +45,24 @@ class SourceNotFoundError(SourceError, FileNotFoundError):
     """A source as typed does not exist."""
 
 
+class HungReadsError(SourceError):
+    """As many reads hang as there are workers: the storage does not answer."""
+
+
 class OutputError(SceneBatchError):
     """The table cannot be written."""
 
 
 class OutputExistsError(OutputError, FileExistsError):
     """The output is already there."""
+
+
+class OutputBusyError(OutputError):
+    """Another process writes this output."""
+
+
+class LedgerError(OutputError):
+    """Beside the output lies an unfinished run of another job, or one that cannot be read."""
 
 
 class ModelError(SceneBatchError):
@@ -74,3 +91,11 @@ class TrainingError(SceneBatchError):
 
 class ParityError(SceneBatchError):
     """An exported model does not compute what was trained."""
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM; no ``Exception``, so that nothing on the way takes it for its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number

@@ -7,26 +7,30 @@
     Output <──rows────────────────── Classifier.predict <──────────Batch──────┘
 
 Everything streams: what is listed, decoded, classified and not yet written is bounded by the
-prefetch depth and the batch size, whatever the number of photos.
+prefetch depth and the batch size, whatever the number of photos. The output saves its rows part by
+part; a run that was broken off begins behind the last photo that it saved.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
+from typing import TypeAlias
 
 from scene_batch.classifier import Classifier
 from scene_batch.cpus import usable_cpus
 from scene_batch.errors import AccountingError, SourceError
+from scene_batch.interruption import Interruption
 from scene_batch.model import sha256
-from scene_batch.prefetch import prefetch
+from scene_batch.prefetch import TimeLimit, prefetch
 from scene_batch.record import RunRecord, Tally, versions
 from scene_batch.records import Decoded, ImageRef, Unreadable
-from scene_batch.sinks import Output
+from scene_batch.sinks import Job as OutputJob
+from scene_batch.sinks import open_output
+from scene_batch.sinks.table import schema
 from scene_batch.sources import Listing, read
 
 
@@ -37,79 +41,122 @@ class Job:
     sources: tuple[str, ...]
     out: str
     overwrite: bool = False
+    """Replace a table that is there."""
+    restart: bool = False
+    """Throw away what an unfinished run left."""
     limit: int | None = None
     """Stop after this many photos."""
     workers: int | None = None
     """Threads that read and decode; None: as many as this process may use."""
+    read_timeout: float = 60.0
+    """Seconds after which a read that has not answered is a row ``timeout``."""
 
 
 def run(
-    job: Job, classifier: Classifier, watch: Callable[[Tally], None] = lambda tally: None
+    job: Job,
+    classifier: Classifier,
+    watch: Callable[[Tally], None] = lambda tally: None,
+    interruption: Interruption | None = None,
 ) -> RunRecord:
-    """Classify every photo of a job into its table.
+    """Classify every photo of a job into its table, or the rest of what was broken off.
 
     Args:
         job: What to do.
         classifier: The model, ready.
         watch: Called after each batch with the tally so far.
+        interruption: Where signals come from; a batch in hand is finished first.
 
     Returns:
         The run's record, as it was written beside the table.
 
     Raises:
-        SourceError: A source is missing or holds no photo.
-        OutputError: The table is already there or cannot be written.
+        SourceError: A source is missing, holds no photo, or does not answer.
+        OutputError: The table is already there, another process writes it, it cannot be written,
+            or an unfinished run of another job lies there.
         AccountingError: Photos found and rows written differ: a defect, and no table.
+        Interrupted: By a signal; the same job continues.
     """
-    tally = Tally(started_at=datetime.now(UTC))
+    held_off = interruption.held_off if interruption else nullcontext
     listing = Listing(job.sources)
-    with (
-        Output(job.out, classifier.card.classes, overwrite=job.overwrite) as output,
-        closing(_load_ahead(job, listing, classifier, tally)) as photos,
-    ):
-        batches = classifier.batches(photos)
-        while True:
-            with tally.timing("wait"):
-                batch = next(batches, None)
-            if batch is None:
-                break
-            with tally.timing("infer"):
-                rows = classifier.predict(batch)
-            with tally.timing("write"):
-                output.write(rows)
-            tally.add(rows)
-            watch(tally)
-        if not listing.found:
+    what = OutputJob(
+        classifier.card.classes, _identity(job, listing, classifier), listing.continuable
+    )
+    with open_output(job.out, what, overwrite=job.overwrite, restart=job.restart) as output:
+        if output.done is not None:
+            return RunRecord(**output.done)
+        tally, saved = output.tally, output.tally.rows
+        listing = Listing(job.sources, output.after)
+        refs = islice(listing, None if job.limit is None else job.limit - saved)
+        with closing(_load_ahead(job, refs, classifier, tally)) as photos:
+            batches = classifier.batches(photos)
+            while True:
+                with tally.timing("wait"):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                with held_off():
+                    with tally.timing("infer"):
+                        rows = classifier.predict(batch)
+                    with tally.timing("write"):
+                        output.write(rows)
+                watch(tally)
+        if not tally.rows:
             raise _no_photo(listing)
-        output.flush()
-        _account_for(listing.found, tally.rows, output.written)
+        output.save()
+        _account_for(saved + listing.found, tally.rows, output.rows_saved)
         record = _record(job, classifier, listing, tally)
         output.commit(record.to_json())
     return record
 
 
+Loaded: TypeAlias = Decoded | Unreadable
+
+
 def _load_ahead(
-    job: Job, listing: Listing, classifier: Classifier, tally: Tally
-) -> Generator[Decoded | Unreadable, None, None]:
+    job: Job, refs: Iterator[ImageRef], classifier: Classifier, tally: Tally
+) -> Generator[Loaded, None, None]:
     """Read and decode photos in order, ahead of the model."""
 
-    def load(ref: ImageRef) -> tuple[Decoded | Unreadable, float, float]:
+    def fetch(ref: ImageRef) -> tuple[ImageRef, bytes | Unreadable, float]:
         begun = time.perf_counter()
-        data = read(ref)
-        between = time.perf_counter()
-        if isinstance(data, Unreadable):
-            return data, between - begun, 0.0
-        photo = classifier.decode(ref, data)
-        return photo, between - begun, time.perf_counter() - between
+        return ref, read(ref), time.perf_counter() - begun
+
+    def then(fetched: tuple[ImageRef, bytes | Unreadable, float]) -> tuple[Loaded, float, float]:
+        ref, data, read_seconds = fetched
+        begun = time.perf_counter()
+        photo = data if isinstance(data, Unreadable) else classifier.decode(ref, data)
+        return photo, read_seconds, time.perf_counter() - begun
+
+    def late(ref: ImageRef) -> tuple[Loaded, float, float]:
+        message = f"no answer within {job.read_timeout:g} s"
+        return Unreadable(ref, "timeout", message), job.read_timeout, 0.0
 
     workers = job.workers or usable_cpus()
     depth = 2 * classifier.session.batch_size + workers
-    refs = islice(listing, job.limit)
-    with closing(prefetch(load, refs, workers=workers, depth=depth)) as loaded:
+    limit = TimeLimit(job.read_timeout, late)
+    loaded: Generator[tuple[Loaded, float, float], None, None]
+    loaded = prefetch(fetch, refs, workers=workers, depth=depth, then=then, limit=limit)
+    with closing(loaded):
         for photo, read_seconds, decode_seconds in loaded:
             tally.seconds["read"] += read_seconds
             tally.seconds["decode"] += decode_seconds
             yield photo
+
+
+def _identity(job: Job, listing: Listing, classifier: Classifier) -> dict[str, object]:
+    """All that must be equal for a run to be continued."""
+    session = classifier.session
+    return {
+        "sources": list(job.sources),
+        "lists": listing.lists,
+        "limit": job.limit,
+        "model": sha256(session.path),
+        "preprocess": classifier.card.preprocess.to_json(),
+        "top_k": classifier.top_k,
+        "columns": schema().names,
+        "provider": session.provider,
+        "precision": classifier.card.precision,
+    }
 
 
 def _no_photo(listing: Listing) -> SourceError:
@@ -131,7 +178,7 @@ def _account_for(found: int, classified: int, written: int) -> None:
 
 def _record(job: Job, classifier: Classifier, listing: Listing, tally: Tally) -> RunRecord:
     session = classifier.session
-    seconds = (datetime.now(UTC) - tally.started_at).total_seconds()
+    seconds = tally.elapsed
     unreadable = sum(tally.unreadable.values())
     return RunRecord(
         photos=tally.rows,
@@ -149,6 +196,7 @@ def _record(job: Job, classifier: Classifier, listing: Listing, tally: Tally) ->
         settings={
             "sources": list(listing.sources),
             "limit": job.limit,
+            "read_timeout": job.read_timeout,
             "top_k": classifier.top_k,
             "batch_size": session.batch_size,
             "threads": session.threads,
@@ -156,6 +204,7 @@ def _record(job: Job, classifier: Classifier, listing: Listing, tally: Tally) ->
         },
         versions=versions(),
         started_at=tally.started_at.isoformat(timespec="seconds"),
+        attempts=tally.attempts,
         seconds=round(seconds, 3),
         stage_seconds={stage: round(value, 3) for stage, value in tally.seconds.items()},
         photos_per_second=round(tally.rows / seconds, 1),

@@ -24,6 +24,9 @@ class Tally:
     """What came of the photos so far, and where the time went."""
 
     started_at: datetime
+    """When its first attempt began."""
+    attempts: int = 1
+    """How often it was started."""
     rows: int = 0
     unreadable: Counter[str] = field(default_factory=Counter)
     """By reason code."""
@@ -31,6 +34,38 @@ class Tally:
     """By class name."""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     """By stage."""
+    _before: float = 0.0
+    _begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the run has taken, earlier attempts included."""
+        return self._before + time.monotonic() - self._begun
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that ``from_json`` reads."""
+        return {
+            "started_at": self.started_at.isoformat(),
+            "attempts": self.attempts,
+            "rows": self.rows,
+            "unreadable": dict(self.unreadable),
+            "classes": dict(self.classes),
+            "seconds": self.seconds,
+            "elapsed": self.elapsed,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Tally:
+        """Go on counting in another attempt where ``to_json`` left off."""
+        return cls(
+            started_at=datetime.fromisoformat(value["started_at"]),
+            attempts=value["attempts"] + 1,
+            rows=value["rows"],
+            unreadable=Counter(value["unreadable"]),
+            classes=Counter(value["classes"]),
+            seconds=dict(value["seconds"]),
+            _before=value["elapsed"],
+        )
 
     def add(self, rows: Sequence[Row]) -> None:
         """Count rows."""
@@ -73,6 +108,7 @@ class RunRecord:
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
     started_at: str
+    attempts: int
     seconds: float
     stage_seconds: Mapping[str, float]
     photos_per_second: float

@@ -31,6 +31,20 @@ UnreadableCode = Literal[
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where in its job a photo was found: a run continues behind the last one that it saved."""
+
+    source: int = 0
+    """Number of the source, as typed, from 0."""
+    line: int | None = None
+    """Line of a list, from 1; None where the path orders the photos."""
+    hidden: int = 0
+    """Hidden names that were passed over before it."""
+    other: int = 0
+    """Files without a photo's suffix that were passed over before it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRef:
     """A photo that was found; it says nothing yet about whether it can be read."""
 
@@ -40,6 +54,7 @@ class ImageRef:
     """Size when it was listed; None where it is not known."""
     modified_at: int | None = None
     """Modification time when it was listed, in microseconds since 1970 UTC; None if unknown."""
+    place: Place = Place()
 
 
 @dataclass(frozen=True, slots=True)

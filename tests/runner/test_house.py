@@ -30,7 +30,7 @@ _HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "pandas", "torch", "jax"}
 
 # Lowest first: a module imports from rows above its own, or from its own row.
 _RANKS = [
-    {"errors", "records", "cpus"},
+    {"errors", "records", "cpus", "interruption"},
     {"preprocess", "model"},
     {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record"},
     {"classifier"},

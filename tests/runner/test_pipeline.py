@@ -102,7 +102,7 @@ def test_read_ahead_is_bounded(
     names = tmp_path / "names.txt"
     names.write_text(f"{photo}\n" * 500)
     listing = Listing([f"@{names}"])
-    monkeypatch.setattr(pipeline, "Listing", lambda _: listing)
+    monkeypatch.setattr(pipeline, "Listing", lambda sources, after=None: listing)
     ahead = []
 
     def watch(tally: Tally) -> None:
@@ -182,7 +182,7 @@ def test_the_record_counts_and_says_what_ran(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_the_run_soon_and_leaves_no_table(
+def test_a_signal_ends_a_run_that_cannot_continue_and_leaves_nothing(
     number: signal.Signals, code: int, colour_model: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -195,9 +195,12 @@ def test_a_signal_ends_the_run_soon_and_leaves_no_table(
     ):
         assert endless.stdout is not None
         endless.stdout.close()  # it is the run's now: with the run, `yes` ends
-        while not (out / "p.csv.partial").exists() or not (out / "p.csv.partial").stat().st_size:
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(number)
-        assert process.wait(5) == code
+        try:
+            while not list(out.glob("p.csv.parts/part-*.parquet")):
+                assert process.poll() is None
+                time.sleep(0.05)
+            process.send_signal(number)
+            assert process.wait(5) == code
+        finally:
+            process.kill()
     assert os.listdir(out) == []

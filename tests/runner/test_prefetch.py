@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from scene_batch.prefetch import prefetch
+from scene_batch.errors import HungReadsError
+from scene_batch.prefetch import TimeLimit, prefetch
 
 
 def _slow_first(number: int) -> int:
@@ -64,3 +65,60 @@ def test_raises_at_the_place_of_the_failure() -> None:
 def test_refuses_sizes_that_cannot_work(workers: int, depth: int) -> None:
     with pytest.raises(ValueError, match="workers"):
         next(prefetch(_slow_first, range(3), workers=workers, depth=depth))
+
+
+def _hanging_on(hung: set[int], forever: threading.Event) -> Callable[[int], int]:
+    def fetch(number: int) -> int:
+        if number in hung:
+            forever.wait()
+        return number
+
+    return fetch
+
+
+def test_a_fetch_that_hangs_is_late_in_its_place_and_nobody_waits_for_it() -> None:
+    forever = threading.Event()
+    got = prefetch(
+        _hanging_on({3, 11}, forever),
+        range(20),
+        workers=3,
+        depth=6,
+        limit=TimeLimit(0.2, lambda number: -number),
+    )
+    begun = time.monotonic()
+    assert list(got) == [-n if n in (3, 11) else n for n in range(20)]
+    assert time.monotonic() - begun < 10
+    forever.set()
+
+
+def test_as_many_hung_as_workers_stops() -> None:
+    forever = threading.Event()
+    got = prefetch(
+        _hanging_on({2, 5}, forever),
+        range(20),
+        workers=2,
+        depth=4,
+        limit=TimeLimit(0.1, lambda number: -number),
+    )
+    taken = []
+    with pytest.raises(HungReadsError, match=r"2 reads have not answered for 0\.1 s each"):
+        taken.extend(iter(got))
+    forever.set()
+
+
+def test_hung_ones_that_come_back_do_not_count() -> None:
+    def slow(number: int) -> int:
+        time.sleep(0.3 if number % 4 == 0 else 0)
+        return number
+
+    got = prefetch(slow, range(16), workers=4, depth=4, limit=TimeLimit(0.1, lambda n: -n))
+    assert list(got) == [-n if n % 4 == 0 else n for n in range(16)]
+
+
+def test_what_follows_a_fetch_may_take_its_time() -> None:
+    def slow(number: int) -> int:
+        time.sleep(0.3)
+        return number
+
+    got = prefetch(abs, range(4), workers=2, depth=2, then=slow, limit=TimeLimit(0.1, lambda n: -n))
+    assert list(got) == [0, 1, 2, 3]

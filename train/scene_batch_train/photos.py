@@ -111,6 +111,7 @@ def _decoded(
         return data if isinstance(data, Unreadable) else decode(photo.ref, data, preprocess)
 
     workers = os.cpu_count() or 1
+    outcome: Decoded | Unreadable
     with progress_bar(len(photos), title, "photo") as bar:
         for outcome in prefetch(load_one, photos, workers=workers, depth=8 * workers):
             yield outcome

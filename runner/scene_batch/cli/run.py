@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
 from scene_batch.cli.config import config_option
 from scene_batch.cli.options import provider_option
 from scene_batch.cli.progress import Progress
+from scene_batch.errors import Interrupted
+from scene_batch.interruption import Interruption
 
 if TYPE_CHECKING:
     from scene_batch.record import RunRecord
@@ -57,10 +58,31 @@ class AutoOrCount(click.ParamType[int | None]):
         return self.fail(f"{value!r} is neither auto nor a number from 1", param, ctx)
 
 
+class Seconds(click.ParamType[float]):
+    """``60s`` or ``0.5``."""
+
+    name = "SECONDS"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it."""
+        try:
+            seconds = float(str(value).removesuffix("s"))
+        except ValueError:
+            seconds = 0.0
+        if 0 < seconds < float("inf"):
+            return seconds
+        return self.fail(f"{value!r} is not a time such as 60s", param, ctx)
+
+
 @click.command("run")
 @click.argument("sources", metavar="SOURCE...", nargs=-1)
 @click.option(
-    "--out", required=True, metavar="PATH", help=".parquet, .csv, .jsonl, or - (JSON Lines)."
+    "--out",
+    required=True,
+    metavar="PATH",
+    help=".parquet, .csv, .jsonl, a closing / (Parquet data set), or - (JSON Lines).",
 )
 @click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: embedded]")
 @click.option("--top-k", type=click.IntRange(min=1), help="Classes for each photo.  [default: 3]")
@@ -90,7 +112,15 @@ class AutoOrCount(click.ParamType[int | None]):
     help="More unreadable photos end with exit code 3; the table is whole all the same.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many photos.")
+@click.option(
+    "--read-timeout",
+    type=Seconds(),
+    default="60s",
+    show_default=True,
+    help="A read that takes longer is a row `timeout`.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace PATH if it is there.")
+@click.option("--restart", is_flag=True, help="Throw away what an unfinished run left.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
 @click.option("--log-json", is_flag=True, help="Progress and summary as JSON lines.")
 @config_option
@@ -105,7 +135,9 @@ def command(
     threads: int | None,
     max_unreadable: str,
     limit: int | None,
+    read_timeout: float,
     overwrite: bool,
+    restart: bool,
     quiet: bool,
     log_json: bool,
 ) -> None:
@@ -115,6 +147,9 @@ def command(
     photo, or a list: @list.txt (a path a line), @list.csv or @list.parquet (a column path), @- for
     standard input.
 
+    PATH appears when it is whole. Until then the rows are saved in PATH.parts: after a kill, a
+    power cut or a full disk, the same command continues.
+
     Exit codes: 0 done; 1 stopped; 2 the command is wrong; 3 done, but more photos unreadable than
     --max-unreadable; 130 and 143 interrupted.
 
@@ -123,23 +158,36 @@ def command(
       scene-batch run ./seg_pred --out preds.parquet
       find . -name '*.jpg' -mtime -1 | scene-batch run @- --out - | jq .class
     """
-    _end_by_signal()
     # What Pillow has to say of a photo is in its row, or it was read all the same.
     warnings.filterwarnings("ignore", module="PIL")
-    from scene_batch import pipeline
-    from scene_batch.classifier import Classifier
-    from scene_batch.sinks import check_name
-    from scene_batch.sources import Listing
+    with Progress(quiet=quiet, as_json=log_json) as progress, Interruption() as interruption:
+        try:
+            from scene_batch import pipeline
+            from scene_batch.classifier import Classifier
+            from scene_batch.sinks.table import check_name
+            from scene_batch.sources import Listing
 
-    check_name(out)
-    Listing(sources)  # what is missing is said before the model is opened
-    classifier = Classifier.load(
-        model, top_k=top_k, provider=provider, batch_size=batch_size, threads=threads
-    )
-    job = pipeline.Job(sources, out, overwrite=overwrite, limit=limit, workers=workers)
-    with Progress(quiet=quiet, as_json=log_json) as progress:
-        progress.note(classifier.session.note)
-        record = pipeline.run(job, classifier, progress.update)
+            check_name(out)
+            listing = Listing(sources)  # what is missing is said before the model is opened
+            classifier = Classifier.load(
+                model, top_k=top_k, provider=provider, batch_size=batch_size, threads=threads
+            )
+            progress.note(classifier.session.note)
+            if not (listing.continuable and out != "-"):
+                progress.note("a pipe is read or written: an interrupted run cannot be continued")
+            job = pipeline.Job(
+                sources,
+                out,
+                overwrite=overwrite,
+                restart=restart,
+                limit=limit,
+                workers=workers,
+                read_timeout=read_timeout,
+            )
+            record = pipeline.run(job, classifier, progress.update, interruption)
+        except Interrupted as interrupted:
+            progress.note("interrupted; the same command continues")
+            sys.exit(interrupted.exit_code)
         progress.summary(record)
     if exceeds(record, max_unreadable):
         progress.note(f"more unreadable photos than --max-unreadable {max_unreadable}: exit code 3")
@@ -152,14 +200,3 @@ def exceeds(record: RunRecord, limit: str) -> bool:
     if limit.endswith("%"):
         return unreadable > float(limit[:-1]) / 100 * record.photos
     return unreadable > int(limit)
-
-
-def _end_by_signal() -> None:
-    """Let SIGINT and SIGTERM unwind the run, and end it with 128 + the signal's number."""
-
-    def end(number: int, _: object) -> NoReturn:
-        signal.signal(number, signal.SIG_IGN)  # the unwinding is not interrupted in its turn
-        sys.exit(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,10 +33,10 @@ class ParquetFile:
             self._waiting = table.slice(whole).to_batches()
             self._waiting_rows = table.num_rows - whole
 
-    def finish(self, record: str) -> None:
-        """Write what waits and the footer, with the run's record under ``scene_batch.run``."""
+    def finish(self, metadata: Mapping[str, str]) -> None:
+        """Write what waits, and the footer with the metadata."""
         self._writer.write_table(pa.Table.from_batches(self._waiting, schema()))
-        self._writer.add_key_value_metadata({"scene_batch.run": record})
+        self._writer.add_key_value_metadata(metadata)
         self._writer.close()
 
     def abandon(self) -> None:

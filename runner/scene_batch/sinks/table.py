@@ -10,14 +10,30 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from scene_batch.errors import UsageError
 from scene_batch.records import Prediction, Row
 from scene_batch.sinks.columns import lists, numbers, strings
 
 STATUS_OK, STATUS_UNREADABLE = "ok", "unreadable"
+SUFFIXES = (".parquet", ".csv", ".jsonl", "/")
+STANDARD_OUTPUT = "-"
 
 
 _TOP = pa.struct([("class", pa.string()), ("probability", pa.float32())])
 _MOMENT = pa.timestamp("us", tz="UTC")
+
+
+def check_name(name: str) -> None:
+    """Refuse an output whose format cannot be told.
+
+    Raises:
+        UsageError: Its suffix is not known.
+    """
+    if name != STANDARD_OUTPUT and not name.endswith(SUFFIXES):
+        raise UsageError(
+            f"--out {name!r}: the suffix decides the format: .parquet, .csv, .jsonl,"
+            " / for a Parquet data set, or - for JSON Lines on standard output"
+        )
 
 
 def schema() -> pa.Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from typing import TextIO
 
 import pyarrow as pa
@@ -24,8 +25,8 @@ class CsvFile:
             top = row["top_k"]
             self._rows.writerow(row | {"top_k": top and to_json(top)})
 
-    def finish(self, record: str) -> None:
-        """Close the file; the record has its own."""
+    def finish(self, metadata: Mapping[str, str]) -> None:
+        """Close the file; text has no place for metadata."""
         self._file.close()
 
     def abandon(self) -> None:
@@ -44,8 +45,8 @@ class JsonLinesFile:
         self._file.writelines(to_json(row) + "\n" for row in plain_rows(batch))
         self._file.flush()
 
-    def finish(self, record: str) -> None:
-        """Close the file; the record has its own."""
+    def finish(self, metadata: Mapping[str, str]) -> None:
+        """Close the file; text has no place for metadata."""
         self._file.close()
 
     def abandon(self) -> None:

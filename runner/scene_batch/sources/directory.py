@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from scene_batch.errors import SourceError
-from scene_batch.records import ImageRef
+from scene_batch.records import ImageRef, Place
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """What counts as a photo while listing; its content decides the format."""
@@ -17,7 +16,7 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".ti
 
 @dataclass(slots=True)
 class Ignored:
-    """What a listing passed over."""
+    """What a listing passed over, in the folders that it is through with."""
 
     hidden: int = 0
     """Names that begin with a dot, files and folders; what is in such a folder is not counted."""
@@ -31,65 +30,91 @@ class Directory:
 
     root: str
     ignored: Ignored
+    source: int = 0
+    """The number of this source in its job."""
+    _place: Place = field(init=False, default=Place())
 
-    def __iter__(self) -> Iterator[ImageRef]:
-        """Yield the photos below, bytewise by path.
+    def refs(self, after: str | None = None) -> Iterator[ImageRef]:
+        """Yield the photos below, bytewise by path, those behind ``after`` where it is given.
+
+        Folders before ``after`` are not opened.
 
         Raises:
             SourceError: A directory below cannot be listed: its photos would be lost.
         """
-        return self._walk(os.fsencode(self.root), ())
+        self._pass_over(0, 0)
+        return self._walk(os.fsencode(self.root), (), b"" if after is None else os.fsencode(after))
 
-    def _walk(self, folder: bytes, above: tuple[tuple[int, int], ...]) -> Iterator[ImageRef]:
+    def _walk(
+        self, folder: bytes, above: tuple[tuple[int, int], ...], after: bytes
+    ) -> Iterator[ImageRef]:
         status = _folder_status(folder)
         identity = (status.st_dev, status.st_ino)
         if identity in above:  # a link back to a folder that we are in
             return
-        for name in self._names(folder):
+        names, hidden, other = _names(folder)
+        for name in names:
             path = name if folder == b"." else os.path.join(folder, name)  # noqa: PTH118 - bytes
+            if path <= after and not after.startswith(path):
+                continue
             if name.endswith(b"/"):
-                yield from self._walk(path[:-1], (*above, identity))
-            else:
-                yield image_ref(path)
+                yield from self._walk(path[:-1], (*above, identity), after)
+            elif path != after:
+                yield image_ref(path, self._place)
+        self._pass_over(hidden, other)
 
-    def _names(self, folder: bytes) -> list[bytes]:
-        """The folders (with a closing slash) and photos of one directory, sorted bytewise.
+    def _pass_over(self, hidden: int, other: int) -> None:
+        """Count what a folder held besides photos, once it is done: then it is counted once."""
+        self.ignored.hidden += hidden
+        self.ignored.other += other
+        self._place = Place(self.source, None, self.ignored.hidden, self.ignored.other)
 
-        A folder sorts as its name plus the slash: so the whole walk is sorted by path, and a
-        disk and a bucket give one order.
-        """
-        names = []
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith(b"."):
-                        self.ignored.hidden += 1
-                    elif entry.is_dir():
-                        names.append(entry.name + b"/")
-                    elif has_photo_suffix(entry.name):
-                        names.append(entry.name)
-                    else:
-                        self.ignored.other += 1
-        except OSError as error:
-            raise _cannot_list(folder, error) from None
-        names.sort()
-        return names
+
+def _names(folder: bytes) -> tuple[list[bytes], int, int]:
+    """The folders (with a closing slash) and photos of one directory, sorted bytewise.
+
+    A folder sorts as its name plus the slash: so the whole walk is sorted by path, and a disk and
+    a bucket give one order.
+
+    Returns:
+        The names, and how many hidden and other ones there are besides.
+    """
+    names, hidden, other = [], 0, 0
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(b"."):
+                    hidden += 1
+                elif entry.is_dir():
+                    names.append(entry.name + b"/")
+                elif has_photo_suffix(entry.name):
+                    names.append(entry.name)
+                else:
+                    other += 1
+    except OSError as error:
+        raise _cannot_list(folder, error) from None
+    names.sort()
+    return names, hidden, other
 
 
 def has_photo_suffix(name: bytes) -> bool:
     """Whether a name ends like a photo's, case ignored."""
-    return name.lower().endswith(tuple(suffix.encode() for suffix in PHOTO_SUFFIXES))
+    return name.lower().endswith(_SUFFIX_BYTES)
 
 
-def image_ref(path: bytes) -> ImageRef:
+_SUFFIX_BYTES = tuple(suffix.encode() for suffix in PHOTO_SUFFIXES)
+
+
+def image_ref(path: bytes, place: Place) -> ImageRef:
     """A local photo with its size and time; without them where it is gone or not a file."""
+    name = os.fsdecode(path)
     try:
-        status = Path(os.fsdecode(path)).stat()
-    except OSError:
-        return ImageRef(os.fsdecode(path))
+        status = os.stat(path)  # noqa: PTH116 - bytes, which pathlib does not take
+    except (OSError, ValueError):  # ValueError: a NUL byte in a list's line
+        return ImageRef(name, place=place)
     if not stat.S_ISREG(status.st_mode):
-        return ImageRef(os.fsdecode(path))
-    return ImageRef(os.fsdecode(path), status.st_size, status.st_mtime_ns // 1000)
+        return ImageRef(name, place=place)
+    return ImageRef(name, status.st_size, status.st_mtime_ns // 1000, place)
 
 
 def _folder_status(folder: bytes) -> os.stat_result:

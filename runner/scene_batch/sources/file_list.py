@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from scene_batch.errors import SourceError, SourceNotFoundError
-from scene_batch.records import ImageRef
+from scene_batch.records import ImageRef, Place
 from scene_batch.sources.directory import image_ref
 
 COLUMN = "path"
@@ -23,6 +24,8 @@ class FileList:
     """A list as typed, without its ``@``; ``-`` is standard input."""
 
     name: str
+    source: int = 0
+    """The number of this source in its job."""
 
     def __post_init__(self) -> None:
         """Refuse a list that is not there before any work."""
@@ -30,8 +33,27 @@ class FileList:
         if self.name != "-" and (not path.exists() or path.is_dir()):
             raise SourceNotFoundError(f"no such list: {self.name!r}; after @ comes a file's path")
 
-    def __iter__(self) -> Iterator[ImageRef]:
-        """Yield one reference for each line, in the list's order; blank lines are ignored.
+    @property
+    def is_file(self) -> bool:
+        """Whether it can be read again."""
+        return self.name != "-" and Path(self.name).is_file()
+
+    def sha256(self) -> str:
+        """Of its bytes, in hex.
+
+        Raises:
+            SourceError: It cannot be read.
+        """
+        try:
+            with Path(self.name).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise self._unreadable(error) from None
+
+    def refs(self, after: int | None = None) -> Iterator[ImageRef]:
+        """Yield one reference for each line, in the list's order, those behind line ``after``.
+
+        Blank lines are ignored, but counted.
 
         Raises:
             SourceError: The list cannot be read, or has no column ``path``.
@@ -39,11 +61,11 @@ class FileList:
         suffix = Path(self.name).suffix.lower()
         paths = {".csv": self._csv, ".parquet": self._parquet}.get(suffix, self._text)
         try:
-            for path in paths():
-                if path.strip():
-                    yield image_ref(os.fsencode(path))
+            for line, path in enumerate(paths(), 1):
+                if line > (after or 0) and path.strip():
+                    yield image_ref(os.fsencode(path), Place(self.source, line))
         except OSError as error:
-            raise SourceError(f"cannot read the list {self.name!r}: {error.strerror}") from None
+            raise self._unreadable(error) from None
 
     @contextmanager
     def _open(self, newline: str | None = None) -> Iterator[TextIO]:
@@ -83,6 +105,9 @@ class FileList:
                     yield from (value or "" for value in batch.column(0).to_pylist())
         except pa.ArrowInvalid as error:
             raise SourceError(f"cannot read the list {self.name!r}: {error}") from None
+
+    def _unreadable(self, error: OSError) -> SourceError:
+        return SourceError(f"cannot read the list {self.name!r}: {error.strerror}")
 
     def _no_column(self) -> SourceError:
         return SourceError(f"the list {self.name!r} has no column {COLUMN!r}; name it so")

@@ -1,0 +1,305 @@
+"""Rows into a file or a data set, saved part by part, so that a run that is broken off goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scene_batch.errors import (
+    AccountingError,
+    Interrupted,
+    LedgerError,
+    OutputError,
+    OutputExistsError,
+    SceneBatchError,
+)
+from scene_batch.ledger import Ledger, differences, part_json, part_metadata, sync, write_whole
+from scene_batch.record import Tally
+from scene_batch.records import ImageRef, Row
+from scene_batch.sinks.parquet_file import ROW_GROUP_ROWS, ParquetFile
+from scene_batch.sinks.table import to_record_batch
+from scene_batch.sinks.text_file import CsvFile, JsonLinesFile
+
+PART_ROWS = 100_000
+PART_SHARE = 0.05
+PART_SECONDS = (0.5, 60.0)
+"""A part ends after 5 % of the run so far, at least and at most these seconds, or at its rows: a
+kill costs little of any run, and parts stay few."""
+
+_ROWS_AT_A_TIME = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that decides the rows of a run."""
+
+    classes: Sequence[str]
+    """The class names in index order."""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values by name: what must be equal for a run to be continued."""
+    continuable: bool = True
+    """False where a source can be read only once."""
+
+
+class Sink(Protocol):
+    """One format: takes record batches of the schema in ``table.py``."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+
+    def finish(self, metadata: Mapping[str, str]) -> None:
+        """Write what is still missing and close."""
+
+    def abandon(self) -> None:
+        """Let go of what is open."""
+
+
+class SavedOutput:
+    """The table of one run. Nothing is under its name before ``commit``."""
+
+    def __init__(
+        self, name: str, job: Job, *, overwrite: bool = False, restart: bool = False
+    ) -> None:
+        self._path = Path(name)
+        self._is_data_set = name.endswith("/")
+        self._job = job
+        self._rows: list[Row] = []
+        self._begin: ImageRef | None = None
+        self._part: ParquetFile | None = None
+        self._part_rows = 0
+        self._part_begun = time.monotonic()
+        self._over = False
+        self.done: Mapping[str, Any] | None = None
+        """The record of a run that was killed at its very end: nothing is left to do."""
+        self.after: ImageRef | None = None
+        """The last photo that is saved."""
+        self.tally = Tally(started_at=datetime.now(UTC))
+        _check_place(self._path, is_data_set=self._is_data_set)
+        with self._writing():
+            self._ledger = Ledger(str(self._path))
+        try:
+            self._take_up(overwrite=overwrite, restart=restart)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+
+    @property
+    def rows_saved(self) -> int:
+        """Rows in closed parts, by their own count."""
+        return sum(pq.read_metadata(part).num_rows for part in self._ledger.parts)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add rows in order, and save them now and then.
+
+        Raises:
+            OutputError: The disk does not take them.
+        """
+        self._begin = self._begin or rows[0].ref
+        self._rows += rows
+        self.tally.add(rows)
+        due = self._due()
+        if due or len(self._rows) >= _ROWS_AT_A_TIME:
+            self._hand_over()
+        if due:
+            self.save()
+
+    def save(self) -> None:
+        """Close the part: what was written is done, whatever happens from here on.
+
+        Raises:
+            OutputError: The disk does not take it.
+        """
+        if self._begin is None:
+            return
+        end = self._rows[-1].ref if self._rows else self.after
+        self._hand_over()
+        assert self._part is not None  # noqa: S101 - there were rows
+        assert end is not None  # noqa: S101 - there were rows
+        with self._writing():
+            self._part.finish(part_json(self._begin, end, self.tally))
+            self._ledger.add_part()
+        self.after, self._begin, self._part, self._part_rows = end, None, None, 0
+        self._part_begun = time.monotonic()
+
+    def commit(self, record: str) -> None:
+        """Make the parts into the table and give it its name: the record first, then the table.
+
+        Raises:
+            OutputError: The disk does not take it; the same command continues.
+            AccountingError: The parts do not add up.
+        """
+        self.save()
+        with self._writing():
+            if not self._is_data_set:
+                self._join(record)
+            self._ledger.finish(record)
+            self._publish(record)
+
+    def __enter__(self) -> Self:
+        """Enter: leaving before ``commit`` keeps what can be continued."""
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
+        """Save what is sound, and let other processes have the output."""
+        if not self._over:
+            if isinstance(error, Interrupted | SceneBatchError) and not isinstance(
+                error, OutputError | AccountingError
+            ):
+                self.save()
+            if self._part is not None:
+                self._part.abandon()
+            unsound = isinstance(error, AccountingError) or not self._job.continuable
+            if self._ledger.folder.is_dir() and (unsound or not self._ledger.parts):
+                self._ledger.remove()
+        self._ledger.close()
+
+    def _take_up(self, *, overwrite: bool, restart: bool) -> None:
+        """Begin, or continue what was broken off."""
+        record = self._ledger.finished
+        if record is not None:
+            renamed = not self._is_data_set and not self._ledger.whole.exists()
+            if not renamed:
+                self._publish(self._ledger.finished_text)
+            elif overwrite:  # an older run, which has its name: this is another one
+                self._ledger.restart()
+                record = None
+            else:
+                self._ledger.remove()
+            if record is not None:
+                self.done, self._over = record, True
+                return
+        if self._path.exists() and not overwrite:
+            raise OutputExistsError(
+                f"{str(self._path)!r} is already there; replace it with --overwrite or name another"
+            )
+        job = self._ledger.job
+        if restart or not self._job.continuable:
+            self._ledger.restart()
+        elif job is not None and job != self._job.identity:
+            raise LedgerError(
+                f"{str(self._ledger.folder)!r} holds an unfinished run with another"
+                f" {'; '.join(differences(job, self._job.identity))}: finish it with its own"
+                " command, or throw it away with --restart"
+            )
+        if self._ledger.job is None:
+            with self._writing():
+                self._ledger.begin(self._job.identity)
+        last = self._ledger.last()
+        if last is not None:
+            self.after, self.tally = last
+
+    def _due(self) -> bool:
+        least, most = PART_SECONDS
+        seconds = min(max(least, PART_SHARE * self.tally.elapsed), most)
+        rows = self._part_rows + len(self._rows)
+        return rows >= PART_ROWS or time.monotonic() - self._part_begun >= seconds
+
+    def _hand_over(self) -> None:
+        if not self._rows:
+            return
+        batch = to_record_batch(self._rows, self._job.classes)
+        with self._writing():
+            if self._part is None:
+                self._part = ParquetFile(self._ledger.next_part())
+            self._part.write(batch)
+        self.after = self._rows[-1].ref
+        self._part_rows += len(self._rows)
+        self._rows = []
+
+    def _join(self, record: str) -> None:
+        """Stream the parts into one file, and count once more."""
+        partial = Path(f"{self._ledger.whole}.partial")
+        sink = _open_sink(partial, self._path.suffix)
+        rows = 0
+        try:
+            for part in _in_order(self._ledger.parts):
+                with pq.ParquetFile(part) as file:
+                    for batch in file.iter_batches(ROW_GROUP_ROWS):
+                        rows += batch.num_rows
+                        sink.write(batch)
+        except BaseException:
+            sink.abandon()
+            raise
+        sink.finish({"scene_batch.run": record})
+        if rows != self.tally.rows:
+            raise AccountingError(
+                f"{self.tally.rows} rows were written, their parts hold {rows}: this is a defect of"
+                " scene-batch, please report it; no table was written"
+            )
+        sync(partial)
+        partial.replace(self._ledger.whole)
+
+    def _publish(self, record: str) -> None:
+        """The record, then the name, then nothing is left beside it; safe to do again."""
+        if self._is_data_set:
+            replaced = self._path.with_name(f"{self._path.name}.replaced")
+            shutil.rmtree(replaced, ignore_errors=True)
+            self._ledger.leave_only_parts()
+            if self._path.exists():
+                self._path.rename(replaced)
+            self._ledger.folder.rename(self._path)
+            sync(self._path.parent)
+            shutil.rmtree(replaced, ignore_errors=True)
+        else:
+            write_whole(Path(f"{self._path}.run.json"), record)
+            self._ledger.whole.replace(self._path)
+            sync(self._path.parent)
+            self._ledger.remove()
+        self._over = True
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Name the output in what the disk has to say."""
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {str(self._path)!r}: {error.strerror or error}; mend that, and the"
+                " same command continues"
+            ) from error
+
+
+def _in_order(parts: Sequence[Path]) -> Iterator[Path]:
+    """The parts, each checked to begin behind the one before."""
+    before: tuple[int, int, bytes] | None = None
+    for number, part in enumerate(parts):
+        metadata = part_metadata(part)
+        begin, end = (
+            (at["source"], at["line"] or 0, b"" if at["line"] else os.fsencode(at["path"]))
+            for at in (metadata["begin"], metadata["end"])
+        )
+        if part.name != f"part-{number:06}.parquet" or (before is not None and begin <= before):
+            raise AccountingError(
+                f"{str(part)!r} does not follow the part before it; throw the unfinished run away"
+                " with --restart"
+            )
+        before = end
+        yield part
+
+
+def _open_sink(path: Path, suffix: str) -> Sink:
+    if suffix == ".parquet":
+        return ParquetFile(path)
+    text = path.open("w", encoding="utf-8", newline="")
+    return CsvFile(text) if suffix == ".csv" else JsonLinesFile(text)
+
+
+def _check_place(path: Path, *, is_data_set: bool) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"no such folder: {str(folder)!r}; make it with: mkdir -p")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"the folder {str(folder)!r} is not writable; name another in --out")
+    if path.is_dir() != is_data_set and path.exists():
+        kind = "a directory; name a file in --out" if path.is_dir() else "a file; drop the slash"
+        raise OutputError(f"{str(path)!r} is {kind}")

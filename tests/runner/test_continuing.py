@@ -1,0 +1,492 @@
+"""Nothing done is lost: a run that is broken off goes on, and ends in the same table."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from scene_batch import pipeline
+from scene_batch.classifier import Classifier
+from scene_batch.errors import (
+    AccountingError,
+    HungReadsError,
+    Interrupted,
+    LedgerError,
+    OutputBusyError,
+    OutputError,
+    OutputExistsError,
+)
+from scene_batch.ledger import Ledger, part_metadata
+from scene_batch.pipeline import Job, run
+from scene_batch.record import Tally
+from scene_batch.records import Row
+from scene_batch.sinks import saved
+from support import command, process_environment, save_colour_model, save_shade, scene_batch
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two hundred photos in folders, some broken, among other files."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(200):
+        path = save_shade(folder / f"f{number % 7}" / f"{number:03}.png", number)
+        if number % 17 == 3:
+            path.write_bytes(b"no photo")
+        (path.parent / f"letter-{number % 3}.txt").touch()
+        (path.parent / ".hidden").touch()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of about ten rows: a short run has many."""
+    monkeypatch.setattr(saved, "PART_ROWS", 10)
+
+
+def _broken_off_at(rows: int) -> Callable[[Tally], None]:
+    def watch(tally: Tally) -> None:
+        if tally.rows >= rows:
+            raise KeyboardInterrupt  # nothing on the way knows it: like a kill, but in-process
+
+    return watch
+
+
+def _table(path: Path) -> pa.Table:
+    return pq.read_table(path).replace_schema_metadata(None)
+
+
+@pytest.fixture(scope="module")
+def whole(photos: Path, colours: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The table of an undisturbed run."""
+    out = tmp_path_factory.mktemp("whole") / "p.parquet"
+    run(Job((str(photos),), str(out)), colours)
+    return out
+
+
+def _counts(out: Path) -> dict[str, Any]:
+    record = json.loads(Path(f"{out}.run.json").read_text())
+    return {key: record[key] for key in ("photos", "ok", "unreadable", "ignored", "classes")}
+
+
+@pytest.mark.parametrize("stops", [[1], [64], [199], [9, 8, 50, 120, 121, 199]])
+def test_a_run_that_is_broken_off_ends_in_the_same_table(
+    stops: list[int], photos: Path, colours: Classifier, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.parquet"
+    job = Job((str(photos),), str(out))
+    for stop in stops:
+        with pytest.raises(KeyboardInterrupt):
+            run(job, colours, _broken_off_at(stop))
+        assert not out.exists()
+    record = run(job, colours)
+    assert _table(out) == _table(whole)
+    assert _counts(out) == _counts(whole)
+    assert 1 < record.attempts <= 1 + len(stops) or stops == [1]
+    assert sorted(os.listdir(tmp_path)) == ["p.parquet", "p.parquet.run.json"]
+
+
+def test_only_what_was_not_saved_is_computed_again(
+    photos: Path, colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job((str(photos),), str(tmp_path / "p.parquet"))
+    with pytest.raises(KeyboardInterrupt):
+        run(job, colours, _broken_off_at(150))
+    read_again = []
+    real = pipeline.read
+    monkeypatch.setattr(pipeline, "read", lambda ref: read_again.append(ref) or real(ref))
+    run(job, colours)
+    assert len(read_again) <= 50 + saved.PART_ROWS + colours.session.batch_size
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", "/"])
+def test_every_format_continues(
+    suffix: str, photos: Path, colours: Classifier, whole: Path, tmp_path: Path
+) -> None:
+    undisturbed, broken = f"{tmp_path}/a{suffix}", f"{tmp_path}/b{suffix}"
+    run(Job((str(photos),), undisturbed), colours)
+    with pytest.raises(KeyboardInterrupt):
+        run(Job((str(photos),), broken), colours, _broken_off_at(77))
+    run(Job((str(photos),), broken), colours)
+    if suffix == "/":
+        assert _table(Path(broken)) == _table(whole)
+        assert json.loads((Path(broken) / "_run.json").read_text())["photos"] == 200
+        assert all(name.startswith(("part-", "_run")) for name in os.listdir(broken))
+        assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+    else:
+        assert Path(broken).read_bytes() == Path(undisturbed).read_bytes()
+
+
+def test_a_list_and_a_limit_continue(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+    paths = [str(path) for path in photos.rglob("*.png")]
+    random.Random(1).shuffle(paths)
+    (tmp_path / "list.txt").write_text("\n".join([*paths, "gone.jpg", "", *paths]))
+    job = Job((f"@{tmp_path}/list.txt",), str(tmp_path / "p.parquet"), limit=300)
+    for stop in (40, 230):
+        with pytest.raises(KeyboardInterrupt):
+            run(job, colours, _broken_off_at(stop))
+    run(job, colours)
+    rows = pq.read_table(job.out)["path"].to_pylist()
+    assert rows == [*paths, "gone.jpg", *paths][:300]
+
+
+def _stop(job: Job, classifier: Classifier) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(job, classifier, _broken_off_at(60))
+
+
+def test_another_job_than_the_ledgers_is_refused_with_what_differs(
+    photos: Path, colours: Classifier, colour_model: Path, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "p.parquet")
+    _stop(Job((str(photos),), out), colours)
+    other_model = Classifier.load(save_colour_model(tmp_path / "m.onnx", version="2.0.0"))
+    fewer = Classifier.load(colour_model, top_k=1)
+    for job, classifier, words in (
+        (Job((str(photos / "f1"),), out), colours, "another sources"),
+        (Job((str(photos),), out, limit=5), colours, r"another limit \(then null, now 5\)"),
+        (Job((str(photos),), out), other_model, "another model"),
+        (Job((str(photos),), out), fewer, r"another top_k \(then 3, now 1\)"),
+    ):
+        with pytest.raises(LedgerError, match=f"{words}.*--restart"):
+            run(job, classifier)
+    run(Job((str(photos / "f1"),), out, restart=True), colours)
+    assert pq.read_metadata(out).num_rows == len(list((photos / "f1").glob("*.png")))
+
+
+def test_a_changed_list_is_another_job(colours: Classifier, photos: Path, tmp_path: Path) -> None:
+    names = tmp_path / "list.txt"
+    names.write_text("\n".join(str(path) for path in sorted(photos.rglob("*.png"))))
+    job = Job((f"@{names}",), str(tmp_path / "p.parquet"))
+    _stop(job, colours)
+    names.write_text("another.jpg\n" + names.read_text())
+    with pytest.raises(LedgerError, match="another lists"):
+        run(job, colours)
+
+
+def test_overwrite_continues_and_keeps_the_old_table_until_the_end(
+    photos: Path, colours: Classifier, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.parquet"
+    out.write_bytes(b"the old table")
+    job = Job((str(photos),), str(out), overwrite=True)
+    _stop(job, colours)
+    assert out.read_bytes() == b"the old table"
+    with pytest.raises(OutputExistsError):
+        run(Job((str(photos),), str(out)), colours)
+    record = run(job, colours)
+    assert record.attempts == 2
+    assert _table(out) == _table(whole)
+    again = run(job, colours)  # tomorrow's run of the same command is another one
+    assert again.attempts == 1
+
+
+class _Dies(BaseException):
+    """What a SIGKILL would be, at one step."""
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_a_kill_at_any_of_the_last_steps_is_made_good(
+    step: int,
+    photos: Path,
+    colours: Classifier,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Die at the n-th renaming, syncing or removing after the last row, then run again."""
+    calls = 0
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def die(*words: Any, **more: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == step + 1:
+                raise _Dies
+            return real(*words, **more)
+
+        return die
+
+    out = tmp_path / "p.parquet"
+    job = Job((str(photos),), str(out))
+    join = saved.SavedOutput._join
+
+    def from_here(self: saved.SavedOutput, record: str) -> None:
+        for owner, name in ((Path, "replace"), (os, "fsync"), (saved.shutil, "rmtree")):
+            monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
+        join(self, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saved.SavedOutput, "_join", from_here)
+        with suppress(_Dies):
+            run(job, colours)
+    monkeypatch.undo()
+    monkeypatch.setattr(saved, "PART_ROWS", 10)
+    left = Path(f"{out}.parts").exists()
+    record = run(job, colours) if left or not out.exists() else None
+    assert record is None or record.photos == 200
+    assert _table(out) == _table(whole)
+    assert _counts(out) == _counts(whole)
+    assert sorted(os.listdir(tmp_path)) == ["p.parquet", "p.parquet.run.json"]
+    if step == 11:
+        assert calls < 12, "there are more steps than this test tries"
+
+
+def test_two_runs_on_one_output_the_second_is_refused(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    job = Job((str(photos),), str(tmp_path / "p.parquet"))
+    refused = []
+
+    def second(tally: Tally) -> None:
+        if not refused:
+            with pytest.raises(OutputBusyError, match="another process is writing") as error:
+                run(job, colours)
+            refused.append(error)
+
+    assert run(job, colours, second).photos == 200
+    assert refused
+
+
+def test_a_lock_dies_with_its_owner(photos: Path, colour_model: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from scene_batch.ledger import Ledger;"
+        "Ledger(sys.argv[1]); print('held', flush=True); time.sleep(60)"
+    )
+    out = str(tmp_path / "p.csv")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, out], stdout=subprocess.PIPE, env=process_environment()
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        done = scene_batch("run", photos, "--out", out, "--model", colour_model)
+        assert done.returncode == 1
+        assert b"another process is writing" in done.stderr
+        holder.kill()
+    done = scene_batch(
+        "run", photos, "--out", out, "--model", colour_model, "--max-unreadable", "100%"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_part_that_is_missing_or_doubled_is_no_table(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    job = Job((str(photos),), str(tmp_path / "p.parquet"))
+    for harm in ("missing", "doubled"):
+        _stop(job, colours)
+        parts = sorted((tmp_path / "p.parquet.parts").glob("part-*"))
+        if harm == "missing":
+            parts[1].unlink()
+        else:
+            parts[1].write_bytes(parts[2].read_bytes())
+        with pytest.raises(AccountingError):
+            run(job, colours)
+        assert not (tmp_path / "p.parquet").exists()
+        run(Job(job.sources, job.out, restart=True), colours)
+        (tmp_path / "p.parquet").unlink()
+
+
+def test_a_damaged_part_is_said(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+    job = Job((str(photos),), str(tmp_path / "p.parquet"))
+    _stop(job, colours)
+    parts = sorted((tmp_path / "p.parquet.parts").glob("part-*"))
+    parts[-1].write_bytes(b"PAR1")
+    with pytest.raises(LedgerError, match=r"is damaged .*--restart"):
+        run(job, colours)
+
+
+def test_parts_are_in_order_and_count_up(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+    job = Job((str(photos),), str(tmp_path / "p.parquet"))
+    with pytest.raises(KeyboardInterrupt):
+        run(job, colours, _broken_off_at(199))
+    parts = sorted((tmp_path / "p.parquet.parts").glob("part-*"))
+    assert len(parts) > 10
+    counted = 0
+    for part in parts:
+        metadata = part_metadata(part)
+        counted += pq.read_metadata(part).num_rows
+        assert metadata["tally"]["rows"] == counted
+        paths = pq.read_table(part)["path"].to_pylist()
+        assert [metadata["begin"]["path"], metadata["end"]["path"]] == [paths[0], paths[-1]]
+
+
+def test_a_part_closes_by_its_age(
+    photos: Path, colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved, "PART_ROWS", 100_000)
+    monkeypatch.setattr(saved, "PART_SECONDS", (0.0, 60.0))
+    job = Job((str(photos),), str(tmp_path / "p.parquet"))
+
+    def slow(tally: Tally) -> None:
+        time.sleep(0.02)
+        _broken_off_at(150)(tally)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(job, colours, slow)
+    sizes = [
+        pq.read_metadata(part).num_rows
+        for part in sorted((tmp_path / "p.parquet.parts").glob("part-*"))
+    ]
+    assert sum(sizes) > 100
+    assert sizes[-1] >= sizes[0]  # five percent of ever more
+
+
+@pytest.mark.parametrize("kind", ["interrupted", "hung"])
+def test_what_was_computed_is_saved_when_a_run_ends_early(
+    kind: str, photos: Path, colours: Classifier, whole: Path, tmp_path: Path
+) -> None:
+    job = Job((str(photos),), str(tmp_path / "p.parquet"))
+    error = Interrupted(signal.SIGTERM) if kind == "interrupted" else HungReadsError("hung")
+
+    def watch(tally: Tally) -> None:
+        if tally.rows >= 85:
+            raise error
+
+    with pytest.raises(type(error)):
+        run(job, colours, watch)
+    ledger = Ledger(job.out)
+    last = ledger.last()
+    ledger.close()
+    assert last is not None
+    assert last[1].rows >= 85
+    run(job, colours)
+    assert _table(Path(job.out)) == _table(whole)
+
+
+def test_a_hung_read_is_a_row_and_too_many_stop_the_run(
+    colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        save_shade(tmp_path / "photos" / f"{number:02}.png", number)
+    forever, hung = threading.Event(), {"03.png"}
+    real = pipeline.read
+
+    def read(ref: Any) -> Any:
+        if Path(ref.path).name in hung:
+            forever.wait(60)
+        return real(ref)
+
+    monkeypatch.setattr(pipeline, "read", read)
+    job = Job((str(tmp_path / "photos"),), str(tmp_path / "p.parquet"), workers=2, read_timeout=0.3)
+    record = run(job, colours)
+    assert record.unreadable == {"timeout": 1}
+    rows = pq.read_table(job.out).to_pylist()
+    assert rows[3]["error"] == "timeout: no answer within 0.3 s"
+    assert sum(row["status"] == "ok" for row in rows) == 11
+    hung.add("07.png")
+    Path(job.out).unlink()
+    with pytest.raises(HungReadsError, match="2 reads have not answered"):
+        run(job, colours)
+    hung.clear()
+    assert run(job, colours).photos == 12
+    forever.set()
+
+
+def _disturbed(
+    words: list[str], environment: dict[str, str], after: float, number: signal.Signals
+) -> int:
+    with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            return process.wait(after)
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+            return process.wait(5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_signals_at_random_moments_of_the_real_command(
+    number: signal.Signals,
+    photos: Path,
+    whole: Path,
+    colour_model: Path,
+    tmp_path: Path,
+) -> None:
+    names = tmp_path / "list.txt"
+    paths = [str(path) for path in sorted(photos.rglob("*.png"), key=os.fsencode)]
+    names.write_text("\n".join(paths * 60))
+    out = tmp_path / "p.parquet"
+    words = command(
+        *("run", f"@{names}", "--out", out, "--model", colour_model, "--max-unreadable", "100%")
+    )
+    moments = random.Random(int(number))
+    codes = []
+    for _ in range(8):
+        codes.append(_disturbed([*words], process_environment(), moments.uniform(0.3, 1.6), number))
+        if codes[-1] == 0:
+            break
+    allowed = {0, -number if number == signal.SIGKILL else 128 + number}
+    assert set(codes) <= allowed | {-number}  # before Python takes it over, it is the system's
+    if codes[-1] != 0:
+        assert _disturbed([*words], process_environment(), 60, number) == 0
+    table = pq.read_table(out)
+    assert table["path"].to_pylist() == paths * 60
+    assert table["class"].to_pylist() == _table(whole)["class"].to_pylist() * 60
+    assert sorted(os.listdir(tmp_path)) == ["list.txt", "p.parquet", "p.parquet.run.json"]
+
+
+def test_rows_that_do_not_fit_the_disk_continue_when_there_is_room(
+    photos: Path, colours: Classifier, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job((str(photos),), str(tmp_path / "p.parquet"))
+    real = Ledger.add_part
+
+    def full(self: Ledger) -> None:
+        if len(self.parts) >= 4:
+            raise OSError(28, "No space left on device")
+        real(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "add_part", full)
+        with pytest.raises(OutputError, match=r"No space left on device; .* same command"):
+            run(job, colours)
+    assert run(job, colours).attempts == 2
+    assert _table(Path(job.out)) == _table(whole)
+
+
+def test_a_removed_output_folder_is_said(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+
+    def remove(tally: Tally) -> None:
+        if tally.rows > 50 and folder.exists():
+            shutil.rmtree(folder)
+
+    with pytest.raises(OutputError, match=r"cannot write .*No such file or directory"):
+        run(Job((str(photos),), str(folder / "p.parquet")), colours, remove)
+
+
+def test_rows_of_a_batch_that_was_not_finished_are_not_saved(
+    photos: Path, colours: Classifier, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect in the model's step must not leave rows that nobody checked."""
+    real, calls = Classifier.predict, 0
+
+    def fail(self: Classifier, batch: Any) -> list[Row]:
+        nonlocal calls
+        calls += 1
+        if calls == 9:
+            raise RuntimeError("a defect")
+        return real(self, batch)
+
+    job = Job((str(photos),), str(tmp_path / "p.parquet"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "predict", fail)
+        with pytest.raises(RuntimeError):
+            run(job, colours)
+    run(job, colours)
+    assert _table(Path(job.out)) == _table(whole)
