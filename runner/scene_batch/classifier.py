@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TypeAlias
@@ -30,6 +29,10 @@ from scene_batch.sources import read
 
 Photo: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[np.uint8]
 """A path, an encoded photo, or pixels: ``uint8 (height, width, 3)`` of any size, RGB."""
+
+
+MAX_BATCH_ITEMS = 256
+"""Items of a batch at most, where few of them need the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +104,18 @@ class Classifier:
         """Decode an encoded photo into the pixels that this model sees."""
         return decode(ref, data, self.card.preprocess)
 
-    def batches(self, photos: Iterable[Decoded | Unreadable]) -> Iterator[Batch]:
-        """Group photos into batches of the session's size, the unreadable ones in their place."""
-        source = iter(photos)
-        while items := tuple(islice(source, self.session.batch_size)):
-            yield Batch(items)
+    def batches(self, photos: Iterable[Decoded | Row]) -> Iterator[Batch]:
+        """Group photos into batches of the session's size, what is a row already in its place."""
+        items: list[Decoded | Row] = []
+        decoded = 0
+        for item in photos:
+            items.append(item)
+            decoded += isinstance(item, Decoded)
+            if decoded == self.session.batch_size or len(items) == MAX_BATCH_ITEMS:
+                yield Batch(tuple(items))
+                items, decoded = [], 0
+        if items:
+            yield Batch(tuple(items))
 
     def predict(self, batch: Batch) -> list[Row]:
         """Classify one batch of at most the session's size: a row for each item, in order."""

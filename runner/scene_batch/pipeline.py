@@ -18,20 +18,22 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TypeAlias
 
 from scene_batch.classifier import Classifier
 from scene_batch.cpus import usable_cpus
-from scene_batch.errors import AccountingError, SourceError
+from scene_batch.errors import AccountingError, OutputError, SourceError
 from scene_batch.interruption import Interruption
 from scene_batch.model import sha256
 from scene_batch.prefetch import TimeLimit, prefetch
 from scene_batch.record import RunRecord, Tally, versions
-from scene_batch.records import Decoded, ImageRef, Unreadable
+from scene_batch.records import Decoded, ImageRef, Row, Unreadable
 from scene_batch.sinks import Job as OutputJob
 from scene_batch.sinks import open_output
 from scene_batch.sinks.table import schema
 from scene_batch.sources import Listing, read
+from scene_batch.update import Item, OldTable, Retry, Update, check_update
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,12 @@ class Job:
     out: str
     overwrite: bool = False
     """Replace a table that is there."""
+    update: bool = False
+    """Keep the table that is there, and classify what is new or changed."""
+    prune: bool = False
+    """With ``update``: drop the rows of photos that are gone."""
+    retry_unreadable: bool = False
+    """Classify again what was unreadable in the table that is there."""
     restart: bool = False
     """Throw away what an unfinished run left."""
     limit: int | None = None
@@ -77,17 +85,18 @@ def run(
         Interrupted: By a signal; the same job continues.
     """
     held_off = interruption.held_off if interruption else nullcontext
-    listing = Listing(job.sources)
-    what = OutputJob(
-        classifier.card.classes, _identity(job, listing, classifier), listing.continuable
-    )
-    with open_output(job.out, what, overwrite=job.overwrite, restart=job.restart) as output:
+    listing, table = Listing(job.sources), _old_table(job, classifier)
+    identity = _identity(job, listing, classifier, table)
+    what = OutputJob(classifier.card.classes, identity, listing.continuable)
+    overwrite = job.overwrite or table is not None
+    with open_output(job.out, what, overwrite=overwrite, restart=job.restart) as output:
         if output.done is not None:
             return RunRecord(**output.done)
         tally, saved = output.tally, output.tally.rows
         listing = Listing(job.sources, output.after)
-        refs = islice(listing, None if job.limit is None else job.limit - saved)
-        with closing(_load_ahead(job, refs, classifier, tally)) as photos:
+        work = _work(job, listing, table)
+        items = islice(work, None if job.limit is None else job.limit - saved)
+        with closing(_load_ahead(job, items, classifier, tally)) as photos:
             batches = classifier.batches(photos)
             while True:
                 with tally.timing("wait"):
@@ -103,39 +112,68 @@ def run(
         if not tally.rows:
             raise _no_photo(listing)
         output.save()
-        _account_for(saved + listing.found, tally.rows, output.rows_saved)
+        _account_for(saved + work.found, tally.rows, output.rows_saved)
         record = _record(job, classifier, listing, tally)
         output.commit(record.to_json())
     return record
 
 
-Loaded: TypeAlias = Decoded | Unreadable
+def _old_table(job: Job, classifier: Classifier) -> OldTable | None:
+    """The table to bring up to date; None where a fresh one is made."""
+    if not (job.update or job.retry_unreadable):
+        return None
+    check_update(job.out, job.sources if job.update else (), job.limit)
+    if not Path(job.out).exists():
+        if job.update:
+            return None
+        raise OutputError(f"--retry-unreadable: there is no {job.out!r} yet; run without it")
+    table = OldTable(Path(job.out))
+    table.check(sha256(classifier.session.path), classifier.top_k)
+    return table
+
+
+def _work(job: Job, listing: Listing, table: OldTable | None) -> Listing | Update | Retry:
+    """What there is to go through, behind what is saved."""
+    if table is None:
+        return listing
+    if job.update:
+        return Update(table, listing, prune=job.prune, retry=job.retry_unreadable)
+    return Retry(table, listing.after)
+
+
+Loaded: TypeAlias = Decoded | Row
+_Fetched: TypeAlias = tuple[Item, bytes | Row, float]
+_Timed: TypeAlias = tuple[Loaded, float, float]
 
 
 def _load_ahead(
-    job: Job, refs: Iterator[ImageRef], classifier: Classifier, tally: Tally
+    job: Job, items: Iterator[Item], classifier: Classifier, tally: Tally
 ) -> Generator[Loaded, None, None]:
-    """Read and decode photos in order, ahead of the model."""
+    """Read and decode photos in order, ahead of the model; rows that stay pass through."""
 
-    def fetch(ref: ImageRef) -> tuple[ImageRef, bytes | Unreadable, float]:
+    def fetch(item: Item) -> _Fetched:
         begun = time.perf_counter()
-        return ref, read(ref), time.perf_counter() - begun
+        data = read(item) if isinstance(item, ImageRef) else item
+        return item, data, time.perf_counter() - begun
 
-    def then(fetched: tuple[ImageRef, bytes | Unreadable, float]) -> tuple[Loaded, float, float]:
-        ref, data, read_seconds = fetched
+    def then(fetched: _Fetched) -> _Timed:
+        item, data, read_seconds = fetched
         begun = time.perf_counter()
-        photo = data if isinstance(data, Unreadable) else classifier.decode(ref, data)
-        return photo, read_seconds, time.perf_counter() - begun
+        if isinstance(item, ImageRef) and isinstance(data, bytes):
+            return classifier.decode(item, data), read_seconds, time.perf_counter() - begun
+        assert not isinstance(data, bytes)  # noqa: S101 - only a photo has bytes
+        return data, read_seconds, 0.0
 
-    def late(ref: ImageRef) -> tuple[Loaded, float, float]:
+    def late(item: Item) -> _Timed:
+        ref = item if isinstance(item, ImageRef) else item.ref
         message = f"no answer within {job.read_timeout:g} s"
         return Unreadable(ref, "timeout", message), job.read_timeout, 0.0
 
     workers = job.workers or usable_cpus()
     depth = 2 * classifier.session.batch_size + workers
     limit = TimeLimit(job.read_timeout, late)
-    loaded: Generator[tuple[Loaded, float, float], None, None]
-    loaded = prefetch(fetch, refs, workers=workers, depth=depth, then=then, limit=limit)
+    loaded: Generator[_Timed, None, None]
+    loaded = prefetch(fetch, items, workers=workers, depth=depth, then=then, limit=limit)
     with closing(loaded):
         for photo, read_seconds, decode_seconds in loaded:
             tally.seconds["read"] += read_seconds
@@ -143,9 +181,12 @@ def _load_ahead(
             yield photo
 
 
-def _identity(job: Job, listing: Listing, classifier: Classifier) -> dict[str, object]:
+def _identity(
+    job: Job, listing: Listing, classifier: Classifier, table: OldTable | None
+) -> dict[str, object]:
     """All that must be equal for a run to be continued."""
     session = classifier.session
+    how = {"update": job.update, "prune": job.prune, "retry_unreadable": job.retry_unreadable}
     return {
         "sources": list(job.sources),
         "lists": listing.lists,
@@ -156,6 +197,7 @@ def _identity(job: Job, listing: Listing, classifier: Classifier) -> dict[str, o
         "columns": schema().names,
         "provider": session.provider,
         "precision": classifier.card.precision,
+        "table": None if table is None else how | table.identity,
     }
 
 

@@ -75,13 +75,6 @@ class Unreadable:
     """One short line for a person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Photos that go through the model together, the unreadable ones in their place."""
-
-    items: tuple[Decoded | Unreadable, ...]
-
-
 class ClassProbability(NamedTuple):
     """One class and the model's softmax output for it, 0 to 1."""
 
@@ -110,3 +103,10 @@ class Prediction:
 
 Row: TypeAlias = Prediction | Unreadable
 """What becomes exactly one row of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Photos that go through the model together; what is a row already keeps its place."""
+
+    items: tuple[Decoded | Row, ...]

@@ -33,7 +33,7 @@ _RANKS = [
     {"errors", "records", "cpus", "interruption"},
     {"preprocess", "model"},
     {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record"},
-    {"classifier"},
+    {"classifier", "update"},
     {"pipeline", "golden"},
     {"cli"},
 ]

@@ -120,6 +120,9 @@ class Seconds(click.ParamType[float]):
     help="A read that takes longer is a row `timeout`.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace PATH if it is there.")
+@click.option("--update", is_flag=True, help="Keep PATH's rows; classify what is new or changed.")
+@click.option("--prune", is_flag=True, help="With --update: drop rows of photos that are gone.")
+@click.option("--retry-unreadable", is_flag=True, help="Classify PATH's unreadable photos again.")
 @click.option("--restart", is_flag=True, help="Throw away what an unfinished run left.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
 @click.option("--log-json", is_flag=True, help="Progress and summary as JSON lines.")
@@ -137,6 +140,9 @@ def command(
     limit: int | None,
     read_timeout: float,
     overwrite: bool,
+    update: bool,
+    prune: bool,
+    retry_unreadable: bool,
     restart: bool,
     quiet: bool,
     log_json: bool,
@@ -156,8 +162,13 @@ def command(
     \b
     Examples:
       scene-batch run ./seg_pred --out preds.parquet
+      scene-batch run ./inbox --out preds.parquet --update --retry-unreadable
       find . -name '*.jpg' -mtime -1 | scene-batch run @- --out - | jq .class
     """
+    if overwrite and (update or retry_unreadable):
+        raise click.UsageError("--overwrite replaces PATH, --update and --retry-unreadable keep it")
+    if prune and not update:
+        raise click.UsageError("--prune goes with --update")
     # What Pillow has to say of a photo is in its row, or it was read all the same.
     warnings.filterwarnings("ignore", module="PIL")
     with Progress(quiet=quiet, as_json=log_json) as progress, Interruption() as interruption:
@@ -179,6 +190,9 @@ def command(
                 sources,
                 out,
                 overwrite=overwrite,
+                update=update,
+                prune=prune,
+                retry_unreadable=retry_unreadable,
                 restart=restart,
                 limit=limit,
                 workers=workers,

@@ -27,7 +27,7 @@ from scene_batch.ledger import Ledger, differences, part_json, part_metadata, sy
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Row
 from scene_batch.sinks.parquet_file import ROW_GROUP_ROWS, ParquetFile
-from scene_batch.sinks.table import to_record_batch
+from scene_batch.sinks.table import RECORD_KEY, to_record_batch
 from scene_batch.sinks.text_file import CsvFile, JsonLinesFile
 
 PART_ROWS = 100_000
@@ -180,7 +180,8 @@ class SavedOutput:
                 return
         if self._path.exists() and not overwrite:
             raise OutputExistsError(
-                f"{str(self._path)!r} is already there; replace it with --overwrite or name another"
+                f"{str(self._path)!r} is already there: replace it with --overwrite, or add what is"
+                " new with --update"
             )
         job = self._ledger.job
         if restart or not self._job.continuable:
@@ -230,7 +231,7 @@ class SavedOutput:
         except BaseException:
             sink.abandon()
             raise
-        sink.finish({"scene_batch.run": record})
+        sink.finish({RECORD_KEY: record})
         if rows != self.tally.rows:
             raise AccountingError(
                 f"{self.tally.rows} rows were written, their parts hold {rows}: this is a defect of"

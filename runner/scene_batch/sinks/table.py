@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from scene_batch.errors import UsageError
-from scene_batch.records import Prediction, Row
+from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
 from scene_batch.sinks.columns import lists, numbers, strings
 
 STATUS_OK, STATUS_UNREADABLE = "ok", "unreadable"
 SUFFIXES = (".parquet", ".csv", ".jsonl", "/")
 STANDARD_OUTPUT = "-"
+RECORD_KEY = "scene_batch.run"
+"""Of the run's record in a Parquet file's metadata."""
 
 
 _TOP = pa.struct([("class", pa.string()), ("probability", pa.float32())])
@@ -73,6 +76,21 @@ def to_record_batch(rows: Sequence[Row], classes: Sequence[str]) -> pa.RecordBat
     return pa.RecordBatch.from_arrays(columns, schema=schema())
 
 
+def to_rows(batch: pa.RecordBatch) -> Iterator[Row]:
+    """The rows that ``to_record_batch`` made into columns."""
+    moments = batch["modified_at"].cast(pa.int64()).to_pylist()
+    sizes, errors = batch["size_bytes"].to_pylist(), batch["error"].to_pylist()
+    paths, tops = batch["path"].to_pylist(), batch["top_k"].to_pylist()
+    for path, size, moment, top, error in zip(paths, sizes, moments, tops, errors, strict=True):
+        ref = ImageRef(_unprintable(path), size, moment)
+        if top is not None:
+            pairs = (ClassProbability(pair["class"], pair["probability"]) for pair in top)
+            yield Prediction(ref, tuple(pairs))
+        else:
+            code, _, message = error.partition(": ")
+            yield Unreadable(ref, code, message)
+
+
 def _top_column(predictions: Sequence[Prediction | None]) -> pa.ListArray:
     pairs = [pair for p in predictions if p for pair in p.top]
     values = pa.StructArray.from_arrays(
@@ -94,6 +112,17 @@ def printable(path: str) -> str:
     if path.isascii():
         return path
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _unprintable(text: str) -> str:
+    """The path that ``printable`` made into text, unless a file really has such a name."""
+    if "\\x" not in text or os.path.lexists(text):
+        return text
+    data = _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), text.encode())
+    return os.fsdecode(data)
+
+
+_ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
 def plain_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:

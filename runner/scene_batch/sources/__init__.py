@@ -31,17 +31,19 @@ class Listing:
     ignored: Ignored = field(init=False)
     found: int = field(init=False, default=0)
     """Photos yielded so far."""
+    names: list[str] = field(init=False)
+    """The sources as their photos' paths begin."""
     _opened: list[Directory | FileList | SinglePhoto] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Open each source, so that what is wrong is said before any work."""
-        names = [tidy(source) for source in self.sources]
-        if not names:
+        self.names = [tidy(source) for source in self.sources]
+        if not self.names:
             raise UsageError("no source: name a directory, a photo or an @list")
-        _refuse_overlap(names)
+        _refuse_overlap(self.names)
         done = self.after.place if self.after else Place()
         self.ignored = Ignored(done.hidden, done.other)
-        self._opened = [self._open(name, number) for number, name in enumerate(names)]
+        self._opened = [self._open(name, number) for number, name in enumerate(self.names)]
 
     @property
     def continuable(self) -> bool:

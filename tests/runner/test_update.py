@@ -1,0 +1,256 @@
+"""``--update``, ``--prune`` and ``--retry-unreadable``: the table of a fresh run, for less work."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scene_batch import pipeline
+from scene_batch.classifier import Classifier
+from scene_batch.errors import OutputError, UsageError
+from scene_batch.pipeline import Job, run
+from scene_batch.record import Tally
+from scene_batch.sinks import saved
+from support import save_colour_model, save_photo, save_shade, scene_batch
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for number in range(24):
+        save_shade(tmp_path / "photos" / f"f{number % 4}" / f"{number:02}.png", number)
+    (tmp_path / "photos" / "f1" / "05.png").write_bytes(b"no photo yet")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the photos that are read."""
+    names: list[str] = []
+    real = pipeline.read
+
+    def read(ref: Any) -> Any:
+        names.append(Path(ref.path).name)
+        return real(ref)
+
+    monkeypatch.setattr(pipeline, "read", read)
+    return names
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return pq.read_table(path).to_pylist()
+
+
+def _update(photos: Path, out: Path, classifier: Classifier, **more: Any) -> list[dict[str, Any]]:
+    run(Job((str(photos),), str(out), update=True, **more), classifier)
+    return _rows(out)
+
+
+def _change(photos: Path) -> None:
+    """One new, one changed, one gone, in the middle of the others."""
+    save_shade(photos / "f1" / "035.png", 77)
+    save_photo(photos / "f2" / "10.png", "blue")
+    (photos / "f0" / "08.png").unlink()
+
+
+def test_an_update_is_the_table_of_a_fresh_run(
+    photos: Path, colours: Classifier, tmp_path: Path, reads: list[str]
+) -> None:
+    out, fresh = tmp_path / "p.parquet", tmp_path / "fresh.parquet"
+    _update(photos, out, colours)  # nothing there yet: a first run
+    _change(photos)
+    del reads[:]
+    updated = _update(photos, out, colours, prune=True)
+    assert sorted(reads) == ["035.png", "10.png"]
+    run(Job((str(photos),), str(fresh)), colours)
+    assert updated == _rows(fresh)
+    assert _update(photos, out, colours) == updated
+
+
+def test_rows_of_photos_that_are_gone_stay_in_their_place_without_prune(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.parquet"
+    before = {row["path"]: row for row in _update(photos, out, colours)}
+    gone = f"{photos}/f0/08.png"
+    _change(photos)
+    rows = _update(photos, out, colours)
+    paths = [row["path"] for row in rows]
+    assert paths == sorted(paths)
+    assert {row["path"]: row for row in rows}[gone] == before[gone]
+    shutil.rmtree(photos / "f3")
+    assert [row["path"] for row in _update(photos, out, colours)] == paths
+    assert gone not in [row["path"] for row in _update(photos, out, colours, prune=True)]
+
+
+def test_retry_classifies_only_what_was_unreadable(
+    photos: Path, colours: Classifier, tmp_path: Path, reads: list[str]
+) -> None:
+    out = tmp_path / "p.parquet"
+    before = _update(photos, out, colours)
+    stamp = (photos / "f1" / "05.png").stat()
+    save_photo(photos / "f1" / "05.png", "lime")
+    save_shade(photos / "f0" / "new.png", 3)
+    del reads[:]
+    run(Job((str(photos),), str(out), retry_unreadable=True), colours)
+    after = _rows(out)
+    assert reads == ["05.png"]
+    assert [row["path"] for row in after] == [row["path"] for row in before]
+    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert [(row["path"], row["class"]) for row in changed] == [(f"{photos}/f1/05.png", "green")]
+    assert stamp.st_size != changed[0]["size_bytes"]
+
+
+def test_an_unchanged_unreadable_photo_is_left_alone_without_retry(
+    photos: Path, colours: Classifier, tmp_path: Path, reads: list[str]
+) -> None:
+    out = tmp_path / "p.parquet"
+    _update(photos, out, colours)
+    save_shade(photos / "f0" / "new.png", 3)
+    del reads[:]
+    _update(photos, out, colours)
+    assert reads == ["new.png"]
+    save_shade(photos / "f0" / "newer.png", 3)
+    del reads[:]
+    _update(photos, out, colours, retry_unreadable=True)
+    assert sorted(reads) == ["05.png", "newer.png"]
+
+
+def test_a_retry_of_a_list_keeps_its_order_and_doubles(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    late = photos / "late.png"
+    names = tmp_path / "list.txt"
+    names.write_text(f"{late}\n{photos}/f1/01.png\n{late}\n{photos}/f0/00.png\n")
+    out = tmp_path / "p.parquet"
+    run(Job((f"@{names}",), str(out)), colours)
+    assert [row["status"] for row in _rows(out)] == ["unreadable", "ok", "unreadable", "ok"]
+    save_photo(late, "blue")
+    run(Job((f"@{names}",), str(out), retry_unreadable=True), colours)
+    rows = _rows(out)
+    assert [row["status"] for row in rows] == ["ok"] * 4
+    assert [Path(row["path"]).name for row in rows] == ["late.png", "01.png", "late.png", "00.png"]
+
+
+@pytest.mark.parametrize("stops", [[3], [11], [24], [2, 9, 17, 23]])
+@pytest.mark.parametrize("how", ["update", "retry"])
+def test_an_update_that_is_broken_off_continues(
+    stops: list[int],
+    how: str,
+    photos: Path,
+    colours: Classifier,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(saved, "PART_ROWS", 2)
+    monkeypatch.setattr("scene_batch.classifier.MAX_BATCH_ITEMS", 2)
+    out, other = tmp_path / "p.parquet", tmp_path / "other.parquet"
+    _update(photos, out, colours)
+    _change(photos)
+    save_photo(photos / "f1" / "05.png", "lime")
+    shutil.copy2(out, other)
+    more = {"update": True, "prune": True} if how == "update" else {"retry_unreadable": True}
+    run(Job((str(photos),), str(other), **more), colours)
+    old = out.read_bytes()
+    for stop in stops:
+
+        def watch(tally: Tally, stop: int = stop) -> None:
+            if tally.rows >= stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run(Job((str(photos),), str(out), **more), colours, watch)
+        assert out.read_bytes() == old
+    assert run(Job((str(photos),), str(out), **more), colours).attempts > 1
+    assert _rows(out) == _rows(other)
+
+
+_NAMES = st.sets(st.text(st.sampled_from("ab-/é"), min_size=1, max_size=5), max_size=10)
+
+
+@settings(max_examples=25, deadline=None)
+@given(first=_NAMES, second=_NAMES)
+def test_any_two_states_of_a_folder(
+    first: set[str], second: set[str], colours: Classifier, tmp_path_factory: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("state")
+    photos, out = folder / "photos", folder / "p.parquet"
+    save_shade(photos / "always.png", 1)
+
+    def fill(names: set[str]) -> None:
+        for old in photos.iterdir():
+            shutil.rmtree(old) if old.is_dir() else old.name == "always.png" or old.unlink()
+        for number, name in enumerate(sorted(names)):
+            path = Path(f"{photos}/{name}x.png")
+            if not any(parent.is_file() for parent in path.parents) and not path.is_dir():
+                save_shade(path, number)
+
+    fill(first)
+    _update(photos, out, colours)
+    fill(second)
+    rows = _update(photos, out, colours, prune=True)
+    run(Job((str(photos),), str(folder / "fresh.parquet")), colours)
+    assert rows == _rows(folder / "fresh.parquet")
+
+
+def test_names_that_are_not_utf_8_are_found_again(
+    photos: Path, colours: Classifier, tmp_path: Path, reads: list[str]
+) -> None:
+    for name in (b"caf\xe9.png", b"caf\xea.png", b"z\\xe9.png"):
+        source = os.fsencode(photos / "f0" / "00.png")
+        shutil.copy2(source, os.fsencode(photos) + b"/" + name)
+    out = tmp_path / "p.parquet"
+    before = _update(photos, out, colours)
+    del reads[:]
+    after = _update(photos, out, colours)
+    assert [row["path"] for row in after] == [row["path"] for row in before]
+    assert "caf\udce9.png" not in reads
+
+
+def test_rows_of_another_kind_are_not_mixed(
+    photos: Path, colours: Classifier, colour_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.parquet"
+    _update(photos, out, colours)
+    before = out.read_bytes()
+    other = Classifier.load(save_colour_model(tmp_path / "m.onnx", version="2.0.0"))
+    with pytest.raises(OutputError, match=r"made with another model \(colours 1\.0\.0, sha256"):
+        _update(photos, out, other)
+    with pytest.raises(OutputError, match="has a top-k of 3, not 1"):
+        _update(photos, out, Classifier.load(colour_model, top_k=1))
+    with pytest.raises(OutputError, match="which is in none of the sources"):
+        _update(photos / "f1", out, colours)
+    assert out.read_bytes() == before
+
+
+def test_what_cannot_be_updated_is_refused(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    names = tmp_path / "list.txt"
+    names.write_text(f"{photos}/f1/01.png\n")
+    (tmp_path / "foreign.parquet").write_bytes(b"PAR1")
+    for job, words in (
+        (Job((str(photos),), str(tmp_path / "p.csv"), update=True), "need a .parquet"),
+        (Job((str(photos),), str(tmp_path / "p.parquet"), update=True, limit=3), "would lose rows"),
+        (Job((f"@{names}",), str(tmp_path / "p.parquet"), update=True), "is a list"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            run(job, colours)
+    with pytest.raises(OutputError, match=r"there is no .* yet"):
+        run(Job((str(photos),), str(tmp_path / "p.parquet"), retry_unreadable=True), colours)
+    with pytest.raises(OutputError, match="is not a table of scene-batch run"):
+        _update(photos, tmp_path / "foreign.parquet", colours)
+
+
+@pytest.mark.parametrize(
+    "options", [["--overwrite", "--update"], ["--overwrite", "--retry-unreadable"], ["--prune"]]
+)
+def test_options_that_contradict_each_other(options: list[str], photos: Path) -> None:
+    done = scene_batch("run", photos, "--out", "p.parquet", *options)
+    assert done.returncode == 2
