@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. They use the Python on the PATH.
 .DEFAULT_GOAL := help
-.PHONY: help install check format lint types test docs samples locks
+.PHONY: help install check format lint types test fuzz docs samples locks
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ types: ## strict types
 
 test: ## the tests
 	pytest
+
+fuzz: ## damage photos for about half an hour; what it finds becomes a fixture
+	pytest tests/runner/test_decode.py -k damaged --hypothesis-profile=fuzz --timeout 0
 
 docs: ## docs/commands.md from the commands themselves
 	python docs/render_commands.py

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from scene_batch.classifier import Classifier
 from support import save_colour_model, save_shade
+
+settings.register_profile(
+    "fuzz", max_examples=200_000, suppress_health_check=list(HealthCheck), deadline=None
+)
 
 if TYPE_CHECKING:
     from scene_batch_train.run_folder import RunFolder

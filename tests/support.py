@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -25,6 +26,13 @@ ROOT = Path(__file__).parents[1]
 SCENES, HARD = ROOT / "samples" / "scenes", ROOT / "samples" / "hard"
 COLOURS = ("red", "green", "blue")
 SIDE = 16
+
+
+def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
+    """An image's file, in memory."""
+    file = io.BytesIO()
+    image.copy().save(file, file_format, **options)  # a save leaves its options on the image
+    return file.getvalue()
 
 
 def save_photo(path: Path, colour: str = "red", size: tuple[int, int] = (24, 24)) -> Path:
@@ -55,14 +63,11 @@ def save_colour_model(path: Path, **card: Any) -> Path:
 
 
 def _vector(session: Session, colour: str) -> GoldenVector:
-    from io import BytesIO
-
-    file = BytesIO()
-    Image.new("RGB", (SIDE, SIDE), colour).save(file, "PNG")
-    photo = decode(ImageRef("<golden>"), file.getvalue(), session.card.preprocess)
+    image = encode(Image.new("RGB", (SIDE, SIDE), colour), "PNG")
+    photo = decode(ImageRef("<golden>"), image, session.card.preprocess)
     assert isinstance(photo, Decoded)
     probabilities = tuple(session.probabilities([photo.pixels])[0].tolist())
-    return GoldenVector(file.getvalue(), pixels_sha256(photo.pixels), probabilities, probabilities)
+    return GoldenVector(image, pixels_sha256(photo.pixels), probabilities, probabilities)
 
 
 def _card(changes: Mapping[str, Any]) -> ModelCard:
@@ -97,6 +102,15 @@ def _network(card: ModelCard) -> onnx.ModelProto:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     helper.set_model_props(model, card.to_metadata())
     return model
+
+
+def with_scale(model: Path, scale: float, path: Path) -> Path:
+    """The same file with another weight: what an alteration or a broken kernel looks like."""
+    altered = onnx.load(model)
+    (weight,) = [w for w in altered.graph.initializer if w.name == "scale"]
+    weight.CopyFrom(numpy_helper.from_array(np.array(scale, np.float32), "scale"))
+    onnx.save(altered, path)
+    return path
 
 
 def scene_batch(

@@ -144,7 +144,7 @@ def test_the_page_of_commands_is_what_help_says() -> None:
 
 def test_every_command_has_an_example_and_every_option_a_help() -> None:
     for name, command in _commands():
-        example = rf"Examples?:\n\s+scene-batch {name} "
+        example = rf"Examples?:\n\s+scene-batch {name}\b"
         assert re.search(example, command.help or ""), name
         options = [param for param in command.params if isinstance(param, click.Option)]
         assert [option.name for option in options if not option.help] == []

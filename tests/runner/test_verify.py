@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 
 from scene_batch import golden
 from scene_batch.classifier import Classifier
-from support import save_colour_model, scene_batch
+from support import save_colour_model, scene_batch, with_scale
 
 
 def test_a_sound_file_passes(colour_model: Path) -> None:
@@ -23,18 +20,9 @@ def test_a_sound_file_passes(colour_model: Path) -> None:
     )
 
 
-def _with_scale(model: Path, scale: float, path: Path) -> Path:
-    """The same file with another weight: what an alteration or a broken kernel looks like."""
-    altered = onnx.load(model)
-    (weight,) = [w for w in altered.graph.initializer if w.name == "scale"]
-    weight.CopyFrom(numpy_helper.from_array(np.array(scale, np.float32), "scale"))
-    onnx.save(altered, path)
-    return path
-
-
 @pytest.mark.parametrize(("scale", "what"), [(1.001 / 255, "same class"), (-1, "another class")])
 def test_an_altered_file_fails(scale: float, what: str, colour_model: Path, tmp_path: Path) -> None:
-    done = scene_batch("verify", _with_scale(colour_model, scale, tmp_path / "m.onnx"))
+    done = scene_batch("verify", with_scale(colour_model, scale, tmp_path / "m.onnx"))
     assert done.returncode == 1
     assert f"1: DIFFERS, {what}, probabilities within" in done.stdout.decode()
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "run": Entry("scene_batch.cli.run", "Classify photos into one table."),
     "inspect": Entry("scene_batch.cli.inspect", "Show a model file's card."),
     "verify": Entry("scene_batch.cli.verify", "Prove a model file on this device."),
+    "doctor": Entry("scene_batch.cli.doctor", "Say what is installed here and what is wrong."),
     "train": Entry("scene_batch_train.cli", "Train on labelled folders of photos.", "train"),
     "export": Entry("scene_batch_export.cli", "Make a trained run into a model file.", "export"),
 }

@@ -85,7 +85,7 @@ def _names(folder: bytes) -> tuple[list[bytes], int, int]:
             for entry in entries:
                 if entry.name.startswith(b"."):
                     hidden += 1
-                elif entry.is_dir():
+                elif _is_folder(entry):
                     names.append(entry.name + b"/")
                 elif has_photo_suffix(entry.name):
                     names.append(entry.name)
@@ -95,6 +95,13 @@ def _names(folder: bytes) -> tuple[list[bytes], int, int]:
         raise _cannot_list(folder, error) from None
     names.sort()
     return names, hidden, other
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle, or into a folder that is closed: a photo's problem
+        return False
 
 
 def has_photo_suffix(name: bytes) -> bool:

@@ -1,0 +1,112 @@
+"""The command ``doctor``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from scene_batch.errors import SceneBatchError
+
+PACKAGES = ("scene-batch", "numpy", "pillow", "pyarrow", "obstore", "click", "tqdm")
+
+
+@click.command("doctor")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="Where outputs will go.  [default: the working directory]",
+)
+def command(folder: Path) -> None:
+    """Say what is installed here, what a run would use, and what is wrong.
+
+    Exit code 1 when something is wrong.
+
+    \b
+    Example:
+      scene-batch doctor
+    """
+    wrong = 0
+    for name, check in CHECKS.items():
+        try:
+            for line in check(folder):
+                click.echo(f"{name}: {line}")
+        except (SceneBatchError, OSError) as error:
+            wrong += 1
+            click.echo(f"{name}: WRONG: {error}")
+    click.echo(f"{wrong} of {len(CHECKS)} checks failed" if wrong else "all is well")
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+def _versions(_: Path) -> Iterator[str]:
+    yield f"python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    yield ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _runtime(_: Path) -> Iterator[str]:
+    from scene_batch.session import installed_flavours, load_runtime
+
+    runtime = load_runtime()
+    yield f"{', '.join(installed_flavours()) or 'onnxruntime'} {runtime.__version__}"
+    yield f"providers {', '.join(runtime.get_available_providers())}"
+
+
+def _cpus(_: Path) -> Iterator[str]:
+    from scene_batch.cpus import usable_cpus
+
+    yield f"{usable_cpus()} usable of the host's {os.cpu_count()} (affinity and quota)"
+
+
+def _folder(folder: Path) -> Iterator[str]:
+    from scene_batch.ledger import Ledger
+
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        ledger = Ledger(os.path.join(place, "preds.parquet"))  # noqa: PTH118 - a name
+        ledger.begin({})
+        ledger.close()
+    yield f"{str(folder.resolve())!r} takes tables, locks and all"
+
+
+def _model(_: Path) -> Iterator[str]:
+    from scene_batch import golden
+    from scene_batch.classifier import Classifier
+    from scene_batch.errors import ModelError
+
+    classifier = Classifier.load()
+    results = golden.check(classifier)
+    passed = sum(result.passed for result in results)
+    if passed < len(results):
+        raise ModelError(
+            f"the embedded model gives other classes or probabilities here for"
+            f" {len(results) - passed} of {len(results)} golden photos; see: scene-batch verify"
+        )
+    card = classifier.card
+    yield f"{card.name} {card.version} ({card.precision}) computes here what was exported"
+    session = classifier.session
+    yield f"a run takes provider {session.provider}, {session.threads} threads"
+    if session.note:
+        yield session.note
+
+
+CHECKS: dict[str, Callable[[Path], Iterator[str]]] = {
+    "versions": _versions,
+    "onnxruntime": _runtime,
+    "cpus": _cpus,
+    "folder": _folder,
+    "model": _model,
+}
+"""What is looked at, by name: each says what it finds, or raises what is wrong and the remedy."""
