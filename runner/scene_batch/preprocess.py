@@ -129,7 +129,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _gray_to_8_bits(image: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        values = np.nan_to_num(np.asarray(image).astype(np.float64))
     full = 65535.0 if image.mode != "F" else 255.0 if values.max(initial=0.0) > 1.0 else 1.0
     return Image.fromarray(np.rint(np.clip(values / full, 0, 1) * 255).astype(np.uint8))
 

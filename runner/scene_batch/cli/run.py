@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -171,6 +173,9 @@ def command(
         raise click.UsageError("--prune goes with --update")
     # What Pillow has to say of a photo is in its row, or it was read all the same.
     warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    # Arrow's own allocator keeps what it once had; malloc gives it back, and is as fast here.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     with Progress(quiet=quiet, as_json=log_json) as progress, Interruption() as interruption:
         try:
             from scene_batch import pipeline

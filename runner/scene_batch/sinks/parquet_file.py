@@ -14,11 +14,17 @@ ROW_GROUP_ROWS = 65_536
 """Rows in a row group: large enough to scan fast, small enough to hold while it fills."""
 
 
+_REPEATING = ["class", "status", "error", "top_k.list.element.class"]
+"""Columns worth a dictionary: paths, sizes and probabilities are hardly ever twice the same."""
+
+
 class ParquetFile:
     """Writes one Parquet file; without its footer, which ``finish`` writes, it is unreadable."""
 
     def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, schema(), compression="zstd")
+        self._writer = pq.ParquetWriter(
+            path, schema(), compression="zstd", use_dictionary=_REPEATING
+        )
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = 0
 

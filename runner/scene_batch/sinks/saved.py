@@ -26,7 +26,7 @@ from scene_batch.errors import (
 from scene_batch.ledger import Ledger, differences, part_json, part_metadata, sync, write_whole
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Row
-from scene_batch.sinks.parquet_file import ROW_GROUP_ROWS, ParquetFile
+from scene_batch.sinks.parquet_file import ParquetFile
 from scene_batch.sinks.table import RECORD_KEY, to_record_batch
 from scene_batch.sinks.text_file import CsvFile, JsonLinesFile
 
@@ -37,6 +37,8 @@ PART_SECONDS = (0.5, 60.0)
 kill costs little of any run, and parts stay few."""
 
 _ROWS_AT_A_TIME = 1024
+_JOINED_AT_A_TIME = 8192
+"""Small, and without threads: joining a million rows takes the memory that the run had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,7 @@ class SavedOutput:
         try:
             for part in _in_order(self._ledger.parts):
                 with pq.ParquetFile(part) as file:
-                    for batch in file.iter_batches(ROW_GROUP_ROWS):
+                    for batch in file.iter_batches(_JOINED_AT_A_TIME, use_threads=False):
                         rows += batch.num_rows
                         sink.write(batch)
         except BaseException:
