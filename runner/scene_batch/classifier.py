@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from scene_batch.decode import decode
-from scene_batch.errors import UsageError
+from scene_batch.errors import SceneBatchError, UsageError
 from scene_batch.model import ModelCard
 from scene_batch.records import (
     Batch,
@@ -108,7 +108,16 @@ class Classifier:
         """Group photos into batches of the session's size, what is a row already in its place."""
         items: list[Decoded | Row] = []
         decoded = 0
-        for item in photos:
+        source = iter(photos)
+        while True:
+            try:
+                item = next(source, None)
+            except SceneBatchError:  # what came before it is sound
+                if items:
+                    yield Batch(tuple(items))
+                raise
+            if item is None:
+                break
             items.append(item)
             decoded += isinstance(item, Decoded)
             if decoded == self.session.batch_size or len(items) == MAX_BATCH_ITEMS:

@@ -10,8 +10,8 @@ import errno
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Place
 
 _PART_KEY = "scene_batch.part"
+_LOCK = "_lock"
+_JOB = "job.json"
+_WHOLE = "whole"
 _FINISHED = "finished.json"
 _DATA_SET_RECORD = "_run.json"
 
@@ -31,25 +34,37 @@ class Ledger:
 
     Raises:
         OutputBusyError: Another process holds it.
-        LedgerError: What lies there cannot be read.
+        LedgerError: What lies there is not a run's, or cannot be read.
     """
 
     def __init__(self, out: str) -> None:
         self.folder = Path(f"{out}.parts")
         self._lock = _hold(self.folder)
-        self.parts = sorted(self.folder.glob("part-*.parquet"))
-        for stray in self.folder.glob("*.partial"):
-            stray.unlink()
+        try:
+            strange = sorted(path.name for path in self.folder.iterdir() if not _is_ours(path))
+            if strange:
+                raise LedgerError(
+                    f"{str(self.folder)!r} holds {strange[0]!r}, which is not a run's; rename the"
+                    " folder or name another output"
+                )
+            for stray in self.folder.glob("*.partial"):
+                stray.unlink()
+            self.parts = sorted(self.folder.glob("part-*.parquet"))
+            if self.parts and not (self.folder / _JOB).exists():
+                self.restart()  # a restart or a removal that was broken off
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def whole(self) -> Path:
         """The finished table, before it gets its name."""
-        return self.folder / "whole"
+        return self.folder / _WHOLE
 
     @property
     def job(self) -> dict[str, Any] | None:
         """What the unfinished run is; None where nothing has begun."""
-        return self._read("job.json")
+        return self._read(_JOB)
 
     @property
     def finished(self) -> dict[str, Any] | None:
@@ -62,27 +77,13 @@ class Ledger:
         name = _FINISHED if (self.folder / _FINISHED).exists() else _DATA_SET_RECORD
         return (self.folder / name).read_text(encoding="utf-8")
 
-    def leave_only_parts(self) -> None:
-        """Make the folder the data set that it becomes: its parts and ``_run.json``."""
-        if (self.folder / _FINISHED).exists():
-            (self.folder / _FINISHED).rename(self.folder / _DATA_SET_RECORD)
-        for name in ("job.json", "lock"):
-            (self.folder / name).unlink(missing_ok=True)
-
     def begin(self, job: Mapping[str, Any]) -> None:
         """Write down what the run is."""
-        write_whole(self.folder / "job.json", json.dumps(job, indent=2))
+        write_whole(self.folder / _JOB, json.dumps(job, indent=2))
 
     def finish(self, record: str) -> None:
         """Write down that the table is whole."""
         write_whole(self.folder / _FINISHED, record)
-
-    def restart(self) -> None:
-        """Throw away what is unfinished."""
-        for path in self.folder.iterdir():
-            if path.name != "lock":
-                path.unlink()
-        self.parts = []
 
     def last(self) -> tuple[ImageRef, Tally] | None:
         """The last photo that is saved, and what was counted until then."""
@@ -107,9 +108,35 @@ class Ledger:
         sync(self.folder)
         self.parts.append(path)
 
+    def restart(self) -> None:
+        """Throw away what is there; broken off, what is left is still no other run's."""
+        self._unlink_run()
+        (self.folder / _FINISHED).unlink(missing_ok=True)
+
+    def _unlink_run(self) -> None:
+        for part in reversed(self.parts):  # so that those left are whole from the first on
+            part.unlink(missing_ok=True)
+        self.parts = []
+        for name in (_WHOLE, _DATA_SET_RECORD, _JOB):
+            (self.folder / name).unlink(missing_ok=True)
+
     def remove(self) -> None:
-        """Take the folder away: nothing is left to do."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Take the folder away; broken off, it still says that its run is finished."""
+        if not self.folder.is_dir():
+            return
+        self._unlink_run()
+        for name in (*(path.name for path in self.folder.glob("*.partial")), _LOCK, _FINISHED):
+            (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # another process was quick to begin its own run there
+            self.folder.rmdir()
+
+    def become(self, data_set: Path) -> None:
+        """Make the folder the data set: its parts and ``_run.json``."""
+        if (self.folder / _FINISHED).exists():
+            (self.folder / _FINISHED).rename(self.folder / _DATA_SET_RECORD)
+        (self.folder / _JOB).unlink(missing_ok=True)
+        self.folder.rename(data_set)
+        (data_set / _LOCK).unlink()  # readers of data sets pass over names that begin with _
 
     def close(self) -> None:
         """Let other processes have it."""
@@ -122,9 +149,19 @@ class Ledger:
             return None
         except ValueError as error:
             raise LedgerError(
-                f"{str(self.folder / name)!r} cannot be read ({error}); throw the unfinished run"
-                " away with --restart"
+                f"{str(self.folder / name)!r} cannot be read ({error}); remove the folder to begin"
+                " anew"
             ) from None
+
+
+def is_data_set(folder: Path) -> bool:
+    """Whether a run wrote this directory."""
+    return (folder / _DATA_SET_RECORD).is_file()
+
+
+def _is_ours(path: Path) -> bool:
+    known = (_LOCK, _JOB, _WHOLE, _FINISHED, _DATA_SET_RECORD)
+    return path.name in known or path.match("part-*.parquet") or path.suffix == ".partial"
 
 
 def part_json(begin: ImageRef, end: ImageRef, tally: Tally) -> dict[str, str]:
@@ -181,12 +218,12 @@ def _hold(folder: Path) -> int:
     while True:
         folder.mkdir(exist_ok=True)
         try:
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except FileNotFoundError:  # its owner has just finished and taken it away
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock).st_ino == (folder / "lock").stat().st_ino:
+            if os.fstat(lock).st_ino == (folder / _LOCK).stat().st_ino:
                 return lock
         except FileNotFoundError:
             pass

@@ -14,16 +14,16 @@ part; a run that was broken off begins behind the last photo that it saved.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
 from scene_batch.classifier import Classifier
 from scene_batch.cpus import usable_cpus
-from scene_batch.errors import AccountingError, OutputError, SourceError
+from scene_batch.errors import AccountingError, OutputBusyError, OutputError, SourceError
 from scene_batch.interruption import Interruption
 from scene_batch.model import sha256
 from scene_batch.prefetch import TimeLimit, prefetch
@@ -31,7 +31,7 @@ from scene_batch.record import RunRecord, Tally, versions
 from scene_batch.records import Decoded, ImageRef, Row, Unreadable
 from scene_batch.sinks import Job as OutputJob
 from scene_batch.sinks import open_output
-from scene_batch.sinks.table import schema
+from scene_batch.sinks.table import printable, schema
 from scene_batch.sources import Listing, read
 from scene_batch.update import Item, OldTable, Retry, Update, check_update
 
@@ -92,6 +92,9 @@ def run(
     with open_output(job.out, what, overwrite=overwrite, restart=job.restart) as output:
         if output.done is not None:
             return RunRecord(**output.done)
+        if table is not None and identity != _identity(job, listing, classifier, table):
+            raise OutputBusyError(f"{job.out!r} was replaced meanwhile; run the command again")
+        guard = held_off if output.durable else nullcontext
         tally, saved = output.tally, output.tally.rows
         listing = Listing(job.sources, output.after)
         work = _work(job, listing, table)
@@ -103,7 +106,7 @@ def run(
                     batch = next(batches, None)
                 if batch is None:
                     break
-                with held_off():
+                with guard():
                     with tally.timing("infer"):
                         rows = classifier.predict(batch)
                     with tally.timing("write"):
@@ -111,9 +114,13 @@ def run(
                 watch(tally)
         if not tally.rows:
             raise _no_photo(listing)
-        output.save()
+        with guard():
+            output.save()
         _account_for(saved + work.found, tally.rows, output.rows_saved)
-        record = _record(job, classifier, listing, tally)
+        ignored = asdict(listing.ignored)
+        if isinstance(work, Retry):  # nothing was listed
+            ignored = work.table.record["ignored"]
+        record = _record(job, classifier, tally, ignored)
         output.commit(record.to_json())
     return record
 
@@ -129,6 +136,8 @@ def _old_table(job: Job, classifier: Classifier) -> OldTable | None:
         raise OutputError(f"--retry-unreadable: there is no {job.out!r} yet; run without it")
     table = OldTable(Path(job.out))
     table.check(sha256(classifier.session.path), classifier.top_k)
+    if not job.update:
+        table.check_sources([printable(source) for source in job.sources])
     return table
 
 
@@ -218,7 +227,9 @@ def _account_for(found: int, classified: int, written: int) -> None:
         )
 
 
-def _record(job: Job, classifier: Classifier, listing: Listing, tally: Tally) -> RunRecord:
+def _record(
+    job: Job, classifier: Classifier, tally: Tally, ignored: Mapping[str, int]
+) -> RunRecord:
     session = classifier.session
     seconds = tally.elapsed
     unreadable = sum(tally.unreadable.values())
@@ -226,7 +237,7 @@ def _record(job: Job, classifier: Classifier, listing: Listing, tally: Tally) ->
         photos=tally.rows,
         ok=tally.rows - unreadable,
         unreadable=dict(tally.unreadable),
-        ignored={"hidden": listing.ignored.hidden, "other": listing.ignored.other},
+        ignored=ignored,
         classes={name: tally.classes[name] for name in classifier.card.classes},
         provider=session.provider,
         model={
@@ -236,7 +247,7 @@ def _record(job: Job, classifier: Classifier, listing: Listing, tally: Tally) ->
             "sha256": sha256(session.path),
         },
         settings={
-            "sources": list(listing.sources),
+            "sources": [printable(source) for source in job.sources],
             "limit": job.limit,
             "read_timeout": job.read_timeout,
             "top_k": classifier.top_k,

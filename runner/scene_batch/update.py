@@ -42,7 +42,7 @@ class OldTable:
             found = pq.read_schema(self.path)
             metadata = pq.read_metadata(self.path).metadata or {}
             record = json.loads(metadata[RECORD_KEY.encode()])
-        except (pa.ArrowInvalid, KeyError, ValueError):
+        except (pa.ArrowInvalid, OSError, KeyError, ValueError):
             found, record = None, {}
         if found != schema():
             raise OutputError(
@@ -76,6 +76,18 @@ class OldTable:
             raise OutputError(
                 f"{str(self.path)!r} has a top-k of {settings['top_k']}, not {top_k}; use that, or"
                 " --overwrite"
+            )
+
+    def check_sources(self, sources: Sequence[str]) -> None:
+        """Refuse to retry for other sources than the table's.
+
+        Raises:
+            OutputError: They are others.
+        """
+        theirs = self.record["settings"]["sources"]
+        if theirs != list(sources):
+            raise OutputError(
+                f"{str(self.path)!r} was made from {', '.join(theirs)}; name the same sources"
             )
 
     def rows(self) -> Iterator[Row]:
@@ -134,11 +146,18 @@ class Update:
             old = next(rows, None)
 
     def _rows_behind(self, after: ImageRef | None) -> Iterator[Row]:
+        before: tuple[int, bytes] | None = None
         for row in self.table.rows():
-            source = self._source_of(row.ref.path)
-            row = replace(row, ref=replace(row.ref, place=Place(source)))  # noqa: PLW2901
-            if after is None or _key(row.ref) > _key(after):
-                yield row
+            place = Place(self._source_of(row.ref.path))
+            ref = replace(row.ref, place=place)
+            if before is not None and _key(ref) <= before:
+                raise OutputError(
+                    f"{str(self.table.path)!r} is not in the order of these sources ({ref.path!r});"
+                    " name them as before, or --overwrite"
+                )
+            before = _key(ref)
+            if after is None or before > _key(after):
+                yield replace(row, ref=ref)
 
     def _source_of(self, path: str) -> int:
         for number, name in enumerate(self.listing.names):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import onnx
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -138,6 +139,20 @@ _RUN = ["run", "{photos}", "--model", "{model}", "--out", "{tmp}/p.parquet"]
         (["run", "{photos}", "--model", "{tmp}/bad.toml", "--out", "-"], 1, "not an ONNX file"),
         (["run", "{photos}", "--model", "{tmp}/bare.onnx", "--out", "-"], 1, "no scene-batch"),
         (["run", "{photos}", "{photos}/red.png", "--out", "{tmp}/p.csv"], 1, "is already in"),
+        ([*_RUN[:-1], "{tmp}/.parquet"], 2, "the suffix decides the format"),
+        ([*_RUN[:-1], "{tmp}/\udce9.csv"], 2, "not plain UTF-8"),
+        ([*_RUN[:-1], "./", "--overwrite"], 2, "the suffix decides the format"),
+        ([*_RUN[:-1], "{tmp}/" + 240 * "n" + ".csv"], 1, "is too long for its folder"),
+        ([*_RUN[:-1], "{photos}/"], 1, "is not a data set of scene-batch run"),
+        ([*_RUN[:-1], "{photos}/d.csv", "--update"], 2, "need a .parquet"),
+        ([*_RUN[:-1], "{tmp}/folder.parquet", "--update"], 1, "is not a table of scene-batch"),
+        ([*_RUN[:-1], "/dev/full"], 2, "the suffix decides the format"),
+        ([*_RUN, "--workers", "²"], 2, "neither auto nor a number from 1 to 1024"),
+        ([*_RUN, "--read-timeout", "1e10"], 2, "is not a time such as 60s"),
+        (["run", "{tmp}/" + 300 * "n", "--out", "{tmp}/p.csv"], 1, "File name too long"),
+        (["run", "{tmp}/circle.jpg", "{photos}", "--out", "{tmp}/gone/p.csv"], 1, "no such folder"),
+        (["run", "@{tmp}/wide.csv", "--out", "{tmp}/p.csv"], 1, "is not CSV"),
+        (["run", "@{tmp}/numbers.parquet", "--out", "{tmp}/p.csv"], 1, "is not of type string"),
         (["rum"], 2, "No such command 'rum'"),
         (["inspect", "{tmp}/gone.onnx"], 1, "no such model file"),
         (["verify", "{tmp}/gone.onnx"], 1, "no such model file"),
@@ -149,6 +164,10 @@ def test_a_users_error_is_one_line_with_the_remedy(
 ) -> None:
     (tmp_path / "bad.toml").write_text("[run]\ntopk = 1\n")
     (photos / "d.csv").mkdir()
+    (tmp_path / "folder.parquet").mkdir()
+    (tmp_path / "circle.jpg").symlink_to("circle.jpg")
+    (tmp_path / "wide.csv").write_text("path\n" + 200_000 * "n" + "\n")
+    pq.write_table(pa.table({"path": [1, 2]}), tmp_path / "numbers.parquet")
     bare = onnx.load(colour_model)
     del bare.metadata_props[:]
     onnx.save(bare, tmp_path / "bare.onnx")
@@ -191,3 +210,25 @@ def test_auto_or_count() -> None:
     assert AutoOrCount().convert("auto", None, None) is None
     assert AutoOrCount().convert("12", None, None) == 12
     assert AutoOrCount().convert(12, None, None) == 12
+
+
+def test_a_source_that_is_not_utf_8_ends_in_a_table(colour_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    save_photo(folder / "red.png")
+    out = tmp_path / "p.parquet"
+    done = scene_batch("run", folder, "--out", out, "--model", colour_model)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "p.parquet.run.json").read_text(encoding="utf-8"))
+    assert record["settings"]["sources"] == [f"{tmp_path}/caf\\xe9"]
+
+
+def test_a_full_standard_output_is_one_line(photos: Path, colour_model: Path) -> None:
+    words = command("run", photos, "--out", "-", "--quiet", "--model", colour_model)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            words, stdout=full, stderr=subprocess.PIPE, env=process_environment(), check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        "Error: cannot write to standard output: No space left on device"
+    ]

@@ -248,6 +248,23 @@ def test_what_cannot_be_updated_is_refused(
         _update(photos, tmp_path / "foreign.parquet", colours)
 
 
+def test_an_order_that_is_not_the_sources_is_refused(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    """Rows that do not rise would be taken for gone and for new: doubled."""
+    out, one, two = str(tmp_path / "p.parquet"), str(photos / "f1"), str(photos / "f2")
+    run(Job((one, two), out), colours)
+    with pytest.raises(OutputError, match="is not in the order of these sources"):
+        run(Job((two, one), out, update=True), colours)
+    names = tmp_path / "list.txt"
+    names.write_text(f"{one}/05.png\n{one}/01.png\n")
+    run(Job((f"@{names}",), out, overwrite=True), colours)
+    with pytest.raises(OutputError, match="is not in the order of these sources"):
+        run(Job((one,), out, update=True), colours)
+    with pytest.raises(OutputError, match="was made from @"):
+        run(Job((one,), out, retry_unreadable=True), colours)
+
+
 @pytest.mark.parametrize(
     "options", [["--overwrite", "--update"], ["--overwrite", "--retry-unreadable"], ["--prune"]]
 )

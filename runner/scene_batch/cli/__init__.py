@@ -76,6 +76,10 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except SceneBatchError as error:
             raise Failure(error) from error
+        except BrokenPipeError:  # click ends without a word, as a filter does
+            raise
+        except OSError as error:
+            raise click.ClickException(str(error)) from error
 
 
 @click.group(

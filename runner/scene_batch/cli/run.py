@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from scene_batch.session import Provider
 
 TOO_MANY_UNREADABLE = 3
+MOST = 1024
+"""Threads, or photos at a time; beyond that somebody mistyped."""
+LONGEST_SECONDS = 86_400.0
+
+_COUNT = re.compile("[0-9]{1,18}")
 
 
 class CountOrShare(click.ParamType[str]):
@@ -37,7 +43,7 @@ class CountOrShare(click.ParamType[str]):
         number = text.removesuffix("%")
         try:
             allowed = 0 <= float(number) <= (100 if text.endswith("%") else float("inf"))
-            if allowed and (text.endswith("%") or number.isdigit()):
+            if allowed and (text.endswith("%") or _COUNT.fullmatch(number)):
                 return text
         except ValueError:
             pass
@@ -55,9 +61,9 @@ class AutoOrCount(click.ParamType[int | None]):
         """Read it."""
         if value == "auto":
             return None
-        if str(value).isdigit() and int(value) >= 1:
+        if _COUNT.fullmatch(str(value)) and 1 <= int(value) <= MOST:
             return int(value)
-        return self.fail(f"{value!r} is neither auto nor a number from 1", param, ctx)
+        return self.fail(f"{value!r} is neither auto nor a number from 1 to {MOST}", param, ctx)
 
 
 class Seconds(click.ParamType[float]):
@@ -73,7 +79,7 @@ class Seconds(click.ParamType[float]):
             seconds = float(str(value).removesuffix("s"))
         except ValueError:
             seconds = 0.0
-        if 0 < seconds < float("inf"):
+        if 0 < seconds <= LONGEST_SECONDS:
             return seconds
         return self.fail(f"{value!r} is not a time such as 60s", param, ctx)
 
@@ -178,19 +184,20 @@ def command(
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     with Progress(quiet=quiet, as_json=log_json) as progress, Interruption() as interruption:
         try:
-            from scene_batch import pipeline
-            from scene_batch.classifier import Classifier
-            from scene_batch.sinks.table import check_name
-            from scene_batch.sources import Listing
+            with interruption.held_off():  # a library's import must not be broken off
+                from scene_batch import pipeline
+                from scene_batch.classifier import Classifier
+                from scene_batch.sinks.table import check_name
+                from scene_batch.sources import Listing
 
-            check_name(out)
-            listing = Listing(sources)  # what is missing is said before the model is opened
-            classifier = Classifier.load(
-                model, top_k=top_k, provider=provider, batch_size=batch_size, threads=threads
-            )
+                check_name(out)
+                listing = Listing(sources)  # what is missing is said before the model is opened
+                classifier = Classifier.load(
+                    model, top_k=top_k, provider=provider, batch_size=batch_size, threads=threads
+                )
             progress.note(classifier.session.note)
-            if not (listing.continuable and out != "-"):
-                progress.note("a pipe is read or written: an interrupted run cannot be continued")
+            if not listing.continuable or out == "-":
+                progress.note("a pipe is read or written: this run cannot be continued")
             job = pipeline.Job(
                 sources,
                 out,
@@ -204,10 +211,10 @@ def command(
                 read_timeout=read_timeout,
             )
             record = pipeline.run(job, classifier, progress.update, interruption)
+            progress.summary(record)
         except Interrupted as interrupted:
-            progress.note("interrupted; the same command continues")
+            progress.note("interrupted; run the same command again")
             sys.exit(interrupted.exit_code)
-        progress.summary(record)
     if exceeds(record, max_unreadable):
         progress.note(f"more unreadable photos than --max-unreadable {max_unreadable}: exit code 3")
         sys.exit(TOO_MANY_UNREADABLE)

@@ -14,6 +14,9 @@ ROW_GROUP_ROWS = 65_536
 """Rows in a row group: large enough to scan fast, small enough to hold while it fills."""
 
 
+_PAGE_BYTES = 65_536
+"""A sixteenth of Arrow's own: a column's encoder holds a page."""
+
 _REPEATING = ["class", "status", "error", "top_k.list.element.class"]
 """Columns worth a dictionary: paths, sizes and probabilities are hardly ever twice the same."""
 
@@ -21,10 +24,15 @@ _REPEATING = ["class", "status", "error", "top_k.list.element.class"]
 class ParquetFile:
     """Writes one Parquet file; without its footer, which ``finish`` writes, it is unreadable."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, group_rows: int = ROW_GROUP_ROWS) -> None:
         self._writer = pq.ParquetWriter(
-            path, schema(), compression="zstd", use_dictionary=_REPEATING
+            path,
+            schema(),
+            compression="zstd",
+            use_dictionary=_REPEATING,
+            data_page_size=_PAGE_BYTES,
         )
+        self._group_rows = group_rows
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = 0
 
@@ -32,10 +40,10 @@ class ParquetFile:
         """Add rows."""
         self._waiting.append(batch)
         self._waiting_rows += batch.num_rows
-        if self._waiting_rows >= ROW_GROUP_ROWS:
+        if self._waiting_rows >= self._group_rows:
             table = pa.Table.from_batches(self._waiting)
-            whole = table.num_rows - table.num_rows % ROW_GROUP_ROWS
-            self._writer.write_table(table.slice(0, whole), row_group_size=ROW_GROUP_ROWS)
+            whole = table.num_rows - table.num_rows % self._group_rows
+            self._writer.write_table(table.slice(0, whole), row_group_size=self._group_rows)
             self._waiting = table.slice(whole).to_batches()
             self._waiting_rows = table.num_rows - whole
 

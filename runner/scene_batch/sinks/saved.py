@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,15 @@ from scene_batch.errors import (
     OutputExistsError,
     SceneBatchError,
 )
-from scene_batch.ledger import Ledger, differences, part_json, part_metadata, sync, write_whole
+from scene_batch.ledger import (
+    Ledger,
+    differences,
+    is_data_set,
+    part_json,
+    part_metadata,
+    sync,
+    write_whole,
+)
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Row
 from scene_batch.sinks.parquet_file import ParquetFile
@@ -69,6 +77,9 @@ class Sink(Protocol):
 class SavedOutput:
     """The table of one run. Nothing is under its name before ``commit``."""
 
+    durable = True
+    """Whether a row that is written is to be kept whatever happens."""
+
     def __init__(
         self, name: str, job: Job, *, overwrite: bool = False, restart: bool = False
     ) -> None:
@@ -86,13 +97,15 @@ class SavedOutput:
         self.after: ImageRef | None = None
         """The last photo that is saved."""
         self.tally = Tally(started_at=datetime.now(UTC))
-        _check_place(self._path, is_data_set=self._is_data_set)
+        self._saving = False
         with self._writing():
+            _check_place(self._path, as_data_set=self._is_data_set)
             self._ledger = Ledger(str(self._path))
         try:
-            self._take_up(overwrite=overwrite, restart=restart)
-        except BaseException:
-            self.__exit__(None, None, None)
+            with self._writing():
+                self._take_up(overwrite=overwrite, restart=restart)
+        except BaseException as error:
+            self.__exit__(None, error, None)
             raise
 
     @property
@@ -123,14 +136,15 @@ class SavedOutput:
         """
         if self._begin is None:
             return
-        end = self._rows[-1].ref if self._rows else self.after
         self._hand_over()
         assert self._part is not None  # noqa: S101 - there were rows
-        assert end is not None  # noqa: S101 - there were rows
+        assert self.after is not None  # noqa: S101 - there were rows
+        self._saving = True
         with self._writing():
-            self._part.finish(part_json(self._begin, end, self.tally))
+            self._part.finish(part_json(self._begin, self.after, self.tally))
             self._ledger.add_part()
-        self.after, self._begin, self._part, self._part_rows = end, None, None, 0
+        self._saving = False
+        self._begin, self._part, self._part_rows = None, None, 0
         self._part_begun = time.monotonic()
 
     def commit(self, record: str) -> None:
@@ -153,53 +167,62 @@ class SavedOutput:
 
     def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
         """Save what is sound, and let other processes have the output."""
-        if not self._over:
-            if isinstance(error, Interrupted | SceneBatchError) and not isinstance(
-                error, OutputError | AccountingError
-            ):
-                self.save()
-            if self._part is not None:
-                self._part.abandon()
-            unsound = isinstance(error, AccountingError) or not self._job.continuable
-            if self._ledger.folder.is_dir() and (unsound or not self._ledger.parts):
-                self._ledger.remove()
-        self._ledger.close()
+        named = isinstance(error, Interrupted | SceneBatchError)
+        unsound = isinstance(error, OutputError | AccountingError)
+        try:
+            if not self._over:
+                if named and not unsound and not self._saving:
+                    self.save()
+                if self._part is not None:
+                    with suppress(OSError):
+                        self._part.abandon()
+                useless = isinstance(error, AccountingError) or not self._job.continuable
+                if (useless and not isinstance(error, OutputError)) or (
+                    not self._ledger.parts and self._ledger.finished is None
+                ):
+                    self._ledger.remove()
+        finally:
+            self._ledger.close()
 
     def _take_up(self, *, overwrite: bool, restart: bool) -> None:
         """Begin, or continue what was broken off."""
-        record = self._ledger.finished
-        if record is not None:
-            renamed = not self._is_data_set and not self._ledger.whole.exists()
-            if not renamed:
-                self._publish(self._ledger.finished_text)
-            elif overwrite:  # an older run, which has its name: this is another one
-                self._ledger.restart()
-                record = None
-            else:
-                self._ledger.remove()
-            if record is not None:
+        if restart:
+            self._ledger.restart()
+        job, record = self._ledger.job, self._ledger.finished
+        if record is not None and not self._is_data_set and not self._ledger.whole.exists():
+            # It has its name already: only the folder was left.
+            if job in (None, self._job.identity) and not overwrite:
                 self.done, self._over = record, True
+                self._ledger.remove()
                 return
+            self._ledger.restart()
+            job = record = None
+        self._refuse_another(job)
+        if record is not None:
+            self._publish(self._ledger.finished_text)
+            self.done = record
+            return
         if self._path.exists() and not overwrite:
             raise OutputExistsError(
                 f"{str(self._path)!r} is already there: replace it with --overwrite, or add what is"
                 " new with --update"
             )
-        job = self._ledger.job
-        if restart or not self._job.continuable:
+        if not self._job.continuable or not self._ledger.parts:
             self._ledger.restart()
-        elif job is not None and job != self._job.identity:
+            self._ledger.begin(self._job.identity)
+        last = self._ledger.last()
+        if last is not None:
+            self.after, self.tally = last
+
+    def _refuse_another(self, job: Mapping[str, Any] | None) -> None:
+        """Refuse to touch what another job has saved."""
+        saved = self._ledger.parts or self._ledger.finished is not None
+        if saved and job is not None and job != self._job.identity:
             raise LedgerError(
                 f"{str(self._ledger.folder)!r} holds an unfinished run with another"
                 f" {'; '.join(differences(job, self._job.identity))}: finish it with its own"
                 " command, or throw it away with --restart"
             )
-        if self._ledger.job is None:
-            with self._writing():
-                self._ledger.begin(self._job.identity)
-        last = self._ledger.last()
-        if last is not None:
-            self.after, self.tally = last
 
     def _due(self) -> bool:
         least, most = PART_SECONDS
@@ -213,7 +236,7 @@ class SavedOutput:
         batch = to_record_batch(self._rows, self._job.classes)
         with self._writing():
             if self._part is None:
-                self._part = ParquetFile(self._ledger.next_part())
+                self._part = ParquetFile(self._ledger.next_part(), _JOINED_AT_A_TIME)
             self._part.write(batch)
         self.after = self._rows[-1].ref
         self._part_rows += len(self._rows)
@@ -246,13 +269,14 @@ class SavedOutput:
         """The record, then the name, then nothing is left beside it; safe to do again."""
         if self._is_data_set:
             replaced = self._path.with_name(f"{self._path.name}.replaced")
-            shutil.rmtree(replaced, ignore_errors=True)
-            self._ledger.leave_only_parts()
             if self._path.exists():
+                if is_data_set(replaced):
+                    shutil.rmtree(replaced)
                 self._path.rename(replaced)
-            self._ledger.folder.rename(self._path)
+            self._ledger.become(self._path)
             sync(self._path.parent)
-            shutil.rmtree(replaced, ignore_errors=True)
+            if is_data_set(replaced):
+                shutil.rmtree(replaced)
         else:
             write_whole(Path(f"{self._path}.run.json"), record)
             self._ledger.whole.replace(self._path)
@@ -265,6 +289,8 @@ class SavedOutput:
         """Name the output in what the disk has to say."""
         try:
             yield
+        except SceneBatchError:  # some are an OSError besides
+            raise
         except OSError as error:
             raise OutputError(
                 f"cannot write {str(self._path)!r}: {error.strerror or error}; mend that, and the"
@@ -297,12 +323,20 @@ def _open_sink(path: Path, suffix: str) -> Sink:
     return CsvFile(text) if suffix == ".csv" else JsonLinesFile(text)
 
 
-def _check_place(path: Path, *, is_data_set: bool) -> None:
+def _check_place(path: Path, *, as_data_set: bool) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"no such folder: {str(folder)!r}; make it with: mkdir -p")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"the folder {str(folder)!r} is not writable; name another in --out")
-    if path.is_dir() != is_data_set and path.exists():
-        kind = "a directory; name a file in --out" if path.is_dir() else "a file; drop the slash"
-        raise OutputError(f"{str(path)!r} is {kind}")
+    if len(os.fsencode(path.name)) + len(_LONGEST_ENDING) > os.pathconf(folder, "PC_NAME_MAX"):
+        raise OutputError(f"the name {path.name!r} is too long for its folder; shorten it")
+    if path.is_dir() and not as_data_set:
+        raise OutputError(f"{str(path)!r} is a directory; name a file in --out")
+    if path.is_file() and as_data_set:
+        raise OutputError(f"{str(path)!r} is a file; drop the slash from --out")
+    if path.is_dir() and not is_data_set(path):
+        raise OutputError(f"{str(path)!r} is not a data set of scene-batch run; name another")
+
+
+_LONGEST_ENDING = ".run.json.partial"

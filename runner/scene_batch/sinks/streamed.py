@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Self
 
+from scene_batch.errors import OutputError
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Row
 from scene_batch.sinks.table import to_record_batch
-from scene_batch.sinks.text_file import JsonLinesFile
+from scene_batch.sinks.text_file import json_lines
 
 
 class StreamedOutput:
     """JSON Lines on standard output, each batch at once."""
 
+    durable = False
+    """Whether a row that is written is to be kept whatever happens: here it is gone."""
     done: None = None
     after: ImageRef | None = None
 
     def __init__(self, classes: Sequence[str]) -> None:
         self._classes = classes
         self.tally = Tally(started_at=datetime.now(UTC))
-        self._lines = JsonLinesFile(
-            open(sys.stdout.fileno(), "w", encoding="utf-8", newline="", closefd=False)  # noqa: SIM115
-        )
+        self._descriptor = sys.stdout.fileno()
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Print rows."""
-        self._lines.write(to_record_batch(rows, self._classes))
+        """Print rows.
+
+        Raises:
+            OutputError: Standard output does not take them.
+        """
+        # Unbuffered: what a signal breaks off must not wait again for a reader that never comes.
+        left = memoryview(json_lines(to_record_batch(rows, self._classes)).encode())
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except BrokenPipeError:  # `| head` is no defect: click ends without a word
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write to standard output: {error.strerror}") from error
         self.tally.add(rows)
 
     @property
@@ -47,5 +61,4 @@ class StreamedOutput:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close."""
-        self._lines.abandon()
+        """Nothing is open."""

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,14 @@ def check_name(name: str) -> None:
     Raises:
         UsageError: Its suffix is not known.
     """
-    if name != STANDARD_OUTPUT and not name.endswith(SUFFIXES):
+    stem = Path(name).name if name.endswith("/") else Path(name).stem if Path(name).suffix else ""
+    if name != STANDARD_OUTPUT and not (name.endswith(SUFFIXES) and stem.strip(".")):
         raise UsageError(
             f"--out {name!r}: the suffix decides the format: .parquet, .csv, .jsonl,"
             " / for a Parquet data set, or - for JSON Lines on standard output"
         )
+    if not printable(name).isprintable() or printable(name) != name:
+        raise UsageError(f"--out {name!r}: the name is not plain UTF-8; take another")
 
 
 def schema() -> pa.Schema:

@@ -34,16 +34,20 @@ class CsvFile:
         self._file.close()
 
 
+def json_lines(batch: pa.RecordBatch) -> str:
+    """One JSON object a line."""
+    return "".join(to_json(row) + "\n" for row in plain_rows(batch))
+
+
 class JsonLinesFile:
-    """Writes one JSON object a line, each batch at once."""
+    """Writes one JSON object a line."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
-        self._file.writelines(to_json(row) + "\n" for row in plain_rows(batch))
-        self._file.flush()
+        self._file.write(json_lines(batch))
 
     def finish(self, metadata: Mapping[str, str]) -> None:
         """Close the file; text has no place for metadata."""

@@ -116,7 +116,7 @@ def tidy(source: str) -> str:
 def _refuse_overlap(names: Sequence[str]) -> None:
     """Refuse sources that contain each other: their photos would have two rows."""
     local = [name for name in names if not name.startswith("@") and "://" not in name]
-    resolved = sorted((Path(name).resolve(), name) for name in local)
+    resolved = sorted((Path(os.path.realpath(name)), name) for name in local)
     for index, (path, name) in enumerate(resolved):
         for other, other_name in resolved[:index]:
             if path.is_relative_to(other):

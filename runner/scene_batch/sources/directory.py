@@ -48,11 +48,18 @@ class Directory:
     def _walk(
         self, folder: bytes, above: tuple[tuple[int, int], ...], after: bytes
     ) -> Iterator[ImageRef]:
-        status = _folder_status(folder)
-        identity = (status.st_dev, status.st_ino)
-        if identity in above:  # a link back to a folder that we are in
-            return
-        names, hidden, other = _names(folder)
+        try:
+            status = os.stat(folder)  # noqa: PTH116 - bytes, which pathlib does not take
+            identity = (status.st_dev, status.st_ino)
+            if identity in above:  # a link back to a folder that we are in
+                return
+            names, hidden, other = _names(folder)
+        except FileNotFoundError:
+            if above:  # removed since its name was read: its photos are gone
+                return
+            raise _cannot_list(folder, "it is gone") from None
+        except OSError as error:
+            raise _cannot_list(folder, error.strerror) from None
         for name in names:
             path = name if folder == b"." else os.path.join(folder, name)  # noqa: PTH118 - bytes
             if path <= after and not after.startswith(path):
@@ -80,19 +87,16 @@ def _names(folder: bytes) -> tuple[list[bytes], int, int]:
         The names, and how many hidden and other ones there are besides.
     """
     names, hidden, other = [], 0, 0
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(b"."):
-                    hidden += 1
-                elif _is_folder(entry):
-                    names.append(entry.name + b"/")
-                elif has_photo_suffix(entry.name):
-                    names.append(entry.name)
-                else:
-                    other += 1
-    except OSError as error:
-        raise _cannot_list(folder, error) from None
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(b"."):
+                hidden += 1
+            elif _is_folder(entry):
+                names.append(entry.name + b"/")
+            elif has_photo_suffix(entry.name):
+                names.append(entry.name)
+            else:
+                other += 1
     names.sort()
     return names, hidden, other
 
@@ -124,13 +128,6 @@ def image_ref(path: bytes, place: Place) -> ImageRef:
     return ImageRef(name, status.st_size, status.st_mtime_ns // 1000, place)
 
 
-def _folder_status(folder: bytes) -> os.stat_result:
-    try:
-        return os.stat(folder)  # noqa: PTH116 - bytes, which pathlib does not take
-    except OSError as error:
-        raise _cannot_list(folder, error) from None
-
-
-def _cannot_list(folder: bytes, error: OSError) -> SourceError:
+def _cannot_list(folder: bytes, reason: str | None) -> SourceError:
     name = os.fsdecode(folder)
-    return SourceError(f"cannot list {name!r}: {error.strerror}; make it readable or leave it out")
+    return SourceError(f"cannot list {name!r}: {reason}; make it readable or leave it out")

@@ -66,6 +66,8 @@ class FileList:
                     yield image_ref(os.fsencode(path), Place(self.source, line))
         except OSError as error:
             raise self._unreadable(error) from None
+        except csv.Error as error:
+            raise SourceError(f"the list {self.name!r} is not CSV: {error}") from None
 
     @contextmanager
     def _open(self, newline: str | None = None) -> Iterator[TextIO]:
@@ -101,6 +103,8 @@ class FileList:
             with pq.ParquetFile(self.name) as table:
                 if COLUMN not in table.schema_arrow.names:
                     raise self._no_column()
+                if not pa.types.is_string(table.schema_arrow.field(COLUMN).type):
+                    raise SourceError(f"the list {self.name!r}: {COLUMN!r} is not of type string")
                 for batch in table.iter_batches(columns=[COLUMN]):
                     yield from (value or "" for value in batch.column(0).to_pylist())
         except pa.ArrowInvalid as error:
