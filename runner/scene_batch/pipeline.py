@@ -15,49 +15,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import TypeAlias
 
 from scene_batch.classifier import Classifier
 from scene_batch.cpus import usable_cpus
-from scene_batch.errors import AccountingError, OutputBusyError, OutputError, SourceError
+from scene_batch.errors import AccountingError, OutputBusyError, SourceError
 from scene_batch.interruption import Interruption
+from scene_batch.job import Job
 from scene_batch.model import sha256
 from scene_batch.prefetch import TimeLimit, prefetch
 from scene_batch.record import RunRecord, Tally, versions
 from scene_batch.records import Decoded, ImageRef, Row, Unreadable
-from scene_batch.sinks import Job as OutputJob
-from scene_batch.sinks import open_output
+from scene_batch.sinks import Output, Plan, open_output
 from scene_batch.sinks.table import printable, schema
 from scene_batch.sources import Listing, read
-from scene_batch.update import Item, OldTable, Retry, Update, check_update
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a run is asked to do."""
-
-    sources: tuple[str, ...]
-    out: str
-    overwrite: bool = False
-    """Replace a table that is there."""
-    update: bool = False
-    """Keep the table that is there, and classify what is new or changed."""
-    prune: bool = False
-    """With ``update``: drop the rows of photos that are gone."""
-    retry_unreadable: bool = False
-    """Classify again what was unreadable in the table that is there."""
-    restart: bool = False
-    """Throw away what an unfinished run left."""
-    limit: int | None = None
-    """Stop after this many photos."""
-    workers: int | None = None
-    """Threads that read and decode; None: as many as this process may use."""
-    read_timeout: float = 60.0
-    """Seconds after which a read that has not answered is a row ``timeout``."""
+from scene_batch.update import Item, OldTable, Retry, old_table, what_to_do
 
 
 def run(
@@ -85,11 +60,11 @@ def run(
         Interrupted: By a signal; the same job continues.
     """
     held_off = interruption.held_off if interruption else nullcontext
-    listing, table = Listing(job.sources), _old_table(job, classifier)
+    listing, table = Listing(job.sources), old_table(job, classifier)
     identity = _identity(job, listing, classifier, table)
-    what = OutputJob(classifier.card.classes, identity, listing.continuable)
+    plan = Plan(classifier.card.classes, identity, listing.continuable)
     overwrite = job.overwrite or table is not None
-    with open_output(job.out, what, overwrite=overwrite, restart=job.restart) as output:
+    with open_output(job.out, plan, overwrite=overwrite, restart=job.restart) as output:
         if output.done is not None:
             return RunRecord(**output.done)
         if table is not None and identity != _identity(job, listing, classifier, table):
@@ -97,20 +72,10 @@ def run(
         guard = held_off if output.durable else nullcontext
         tally, saved = output.tally, output.tally.rows
         listing = Listing(job.sources, output.after)
-        work = _work(job, listing, table)
+        work = what_to_do(job, listing, table)
         items = islice(work, None if job.limit is None else job.limit - saved)
         with closing(_load_ahead(job, items, classifier, tally)) as photos:
-            batches = classifier.batches(photos)
-            while True:
-                with tally.timing("wait"):
-                    batch = next(batches, None)
-                if batch is None:
-                    break
-                with guard():
-                    with tally.timing("infer"):
-                        rows = classifier.predict(batch)
-                    with tally.timing("write"):
-                        output.write(rows)
+            for _ in _classify(photos, classifier, output, guard):
                 watch(tally)
         if not tally.rows:
             raise _no_photo(listing)
@@ -125,29 +90,25 @@ def run(
     return record
 
 
-def _old_table(job: Job, classifier: Classifier) -> OldTable | None:
-    """The table to bring up to date; None where a fresh one is made."""
-    if not (job.update or job.retry_unreadable):
-        return None
-    check_update(job.out, job.sources if job.update else (), job.limit)
-    if not Path(job.out).exists():
-        if job.update:
-            return None
-        raise OutputError(f"--retry-unreadable: there is no {job.out!r} yet; run without it")
-    table = OldTable(Path(job.out))
-    table.check(sha256(classifier.session.path), classifier.top_k)
-    if not job.update:
-        table.check_sources([printable(source) for source in job.sources])
-    return table
-
-
-def _work(job: Job, listing: Listing, table: OldTable | None) -> Listing | Update | Retry:
-    """What there is to go through, behind what is saved."""
-    if table is None:
-        return listing
-    if job.update:
-        return Update(table, listing, prune=job.prune, retry=job.retry_unreadable)
-    return Retry(table, listing.after)
+def _classify(
+    photos: Iterator[Loaded],
+    classifier: Classifier,
+    output: Output,
+    guard: Callable[[], AbstractContextManager[None]],
+) -> Iterator[None]:
+    """Classify and write batch after batch, each finished before a signal counts."""
+    batches, tally = classifier.batches(photos), output.tally
+    while True:
+        with tally.timing("wait"):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        with guard():
+            with tally.timing("infer"):
+                rows = classifier.predict(batch)
+            with tally.timing("write"):
+                output.write(rows)
+        yield
 
 
 Loaded: TypeAlias = Decoded | Row

@@ -12,9 +12,12 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputError, UsageError
+from scene_batch.job import Job
+from scene_batch.model import sha256
 from scene_batch.records import ImageRef, Place, Prediction, Row, Unreadable
-from scene_batch.sinks.table import RECORD_KEY, schema, to_rows
+from scene_batch.sinks.table import RECORD_KEY, printable, schema, to_rows
 from scene_batch.sources import Listing
 from scene_batch.sources.directory import image_ref
 
@@ -192,18 +195,44 @@ class Retry:
                     yield image_ref(os.fsencode(row.ref.path), place)
 
 
-def check_update(out: str, sources: Sequence[str], limit: int | None) -> None:
-    """Refuse an update that cannot be made.
+def old_table(job: Job, classifier: Classifier) -> OldTable | None:
+    """The table to bring up to date; None where a fresh one is made.
 
     Raises:
-        UsageError: By its output, sources or limit.
+        UsageError: The job's output, sources or limit do not allow it.
+        OutputError: What is there is no table, or one of another kind, or there is none to retry.
     """
-    if not out.endswith(".parquet"):
-        raise UsageError(f"--update and --retry-unreadable need a .parquet, not {out!r}")
-    if limit is not None:
+    if not (job.update or job.retry_unreadable):
+        return None
+    _check(job)
+    path = Path(job.out)
+    if not path.exists():
+        if job.update:
+            return None
+        raise OutputError(f"--retry-unreadable: there is no {job.out!r} yet; run without it")
+    table = OldTable(path)
+    table.check(sha256(classifier.session.path), classifier.top_k)
+    if not job.update:
+        table.check_sources([printable(source) for source in job.sources])
+    return table
+
+
+def what_to_do(job: Job, listing: Listing, table: OldTable | None) -> Listing | Update | Retry:
+    """What a run goes through, behind what is saved."""
+    if table is None:
+        return listing
+    if job.update:
+        return Update(table, listing, prune=job.prune, retry=job.retry_unreadable)
+    return Retry(table, listing.after)
+
+
+def _check(job: Job) -> None:
+    if not job.out.endswith(".parquet"):
+        raise UsageError(f"--update and --retry-unreadable need a .parquet, not {job.out!r}")
+    if job.limit is not None:
         raise UsageError("--limit would lose rows with --update or --retry-unreadable; drop it")
-    lists = [source for source in sources if source.startswith("@")]
-    if lists:
+    lists = [source for source in job.sources if source.startswith("@")]
+    if lists and job.update:
         raise UsageError(f"--update finds what is new in directories; {lists[0]!r} is a list")
 
 

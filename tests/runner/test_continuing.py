@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -230,16 +230,16 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
     monkeypatch.setattr(saved, "PART_ROWS", 25)
     out = tmp_path / "p.parquet"
     job = Job((str(photos),), str(out), overwrite=how == "overwrite")
-    join = saved.SavedOutput._join
+    join = saved.join
 
-    def from_here(self: saved.SavedOutput, record: str) -> None:
+    def from_here(*words: Any) -> None:
         steps = ("replace", "rename", "unlink", "rmdir")
         for owner, name in ((os, "fsync"), *((Path, step) for step in steps)):
             monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
-        join(self, record)
+        join(*words)
 
     with monkeypatch.context() as patch:
-        patch.setattr(saved.SavedOutput, "_join", from_here)
+        patch.setattr(saved, "join", from_here)
         with suppress(_Dies):
             run(job, colours)
     monkeypatch.undo()
@@ -450,23 +450,31 @@ def test_signals_at_random_moments_of_the_real_command(
     assert sorted(os.listdir(tmp_path)) == ["list.txt", "p.parquet", "p.parquet.run.json"]
 
 
-def test_rows_that_do_not_fit_the_disk_continue_when_there_is_room(
-    photos: Path, colours: Classifier, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", "/"])
+def test_a_full_disk_stops_the_run_and_with_room_it_continues(
+    suffix: str, photos: Path, colours: Classifier, whole: Path, small_disk: Path
 ) -> None:
-    job = Job((str(photos),), str(tmp_path / "p.parquet"))
-    real = Ledger.add_part
-
-    def full(self: Ledger) -> None:
-        if len(self.parts) >= 4:
-            raise OSError(28, "No space left on device")
-        real(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "add_part", full)
-        with pytest.raises(OutputError, match=r"No space left on device; .* same command"):
-            run(job, colours)
+    out = f"{small_disk}/p{suffix}"
+    job = Job((str(photos),), out)
+    with pytest.raises(OutputError, match=r"No space left on device; .* same command continues"):
+        run(job, colours)
+    assert not Path(out).exists()
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
     assert run(job, colours).attempts == 2
-    assert _table(Path(job.out)) == _table(whole)
+    if suffix != ".csv":
+        assert _table(Path(out)) == _table(whole)
 
 
 def test_a_removed_output_folder_is_said(photos: Path, colours: Classifier, tmp_path: Path) -> None:

@@ -30,11 +30,12 @@ _HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "pandas", "torch", "jax"}
 
 # Lowest first: a module imports from rows above its own, or from its own row.
 _RANKS = [
-    {"errors", "records", "cpus", "interruption"},
+    {"errors", "records", "cpus", "interruption", "job"},
     {"preprocess", "model"},
     {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record"},
-    {"classifier", "update"},
-    {"pipeline", "golden"},
+    {"classifier"},
+    {"update", "golden"},
+    {"pipeline"},
     {"cli"},
 ]
 

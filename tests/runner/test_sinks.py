@@ -15,7 +15,7 @@ import pytest
 
 from scene_batch.errors import UsageError
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
-from scene_batch.sinks import Job, open_output
+from scene_batch.sinks import Plan, open_output
 from scene_batch.sinks.table import check_name, to_record_batch
 
 _CLASSES = ("sea", 'a, "quoted" class', "Straße")
@@ -32,7 +32,7 @@ _ROWS: list[Row] = [
 
 
 def _write(path: Path, rows: list[Row] = _ROWS) -> Path:
-    with open_output(str(path), Job(_CLASSES)) as output:
+    with open_output(str(path), Plan(_CLASSES)) as output:
         output.write(rows)
         output.commit('{"photos": 4}')
     return path
@@ -124,7 +124,7 @@ def test_csv_and_json_lines_say_the_same_as_parquet(tmp_path: Path) -> None:
 
 def test_rows_beyond_a_row_group_keep_their_order(tmp_path: Path) -> None:
     path = tmp_path / "p.parquet"
-    with open_output(str(path), Job(_CLASSES)) as output:
+    with open_output(str(path), Plan(_CLASSES)) as output:
         for start in range(0, 140_000, 10_000):
             output.write(
                 [
@@ -141,7 +141,7 @@ def test_rows_beyond_a_row_group_keep_their_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
 def test_nothing_has_the_name_before_commit(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"p{suffix}"
-    with open_output(str(path), Job(_CLASSES)) as output:
+    with open_output(str(path), Plan(_CLASSES)) as output:
         output.write(_ROWS)
         output.save()
         assert not path.exists()
@@ -149,7 +149,7 @@ def test_nothing_has_the_name_before_commit(suffix: str, tmp_path: Path) -> None
 
 
 def test_nothing_is_left_where_nothing_was_saved(tmp_path: Path) -> None:
-    with open_output(str(tmp_path / "p.csv"), Job(_CLASSES)) as output:
+    with open_output(str(tmp_path / "p.csv"), Plan(_CLASSES)) as output:
         output.write(_ROWS)
     assert list(tmp_path.iterdir()) == []
 

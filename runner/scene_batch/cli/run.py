@@ -187,6 +187,7 @@ def command(
             with interruption.held_off():  # a library's import must not be broken off
                 from scene_batch import pipeline
                 from scene_batch.classifier import Classifier
+                from scene_batch.job import Job
                 from scene_batch.sinks.table import check_name
                 from scene_batch.sources import Listing
 
@@ -198,7 +199,7 @@ def command(
             progress.note(classifier.session.note)
             if not listing.continuable or out == "-":
                 progress.note("a pipe is read or written: this run cannot be continued")
-            job = pipeline.Job(
+            job = Job(
                 sources,
                 out,
                 overwrite=overwrite,

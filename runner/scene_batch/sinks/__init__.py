@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from scene_batch.sinks.saved import Job, SavedOutput
+from scene_batch.sinks.saved import Plan, SavedOutput
 from scene_batch.sinks.streamed import StreamedOutput
 from scene_batch.sinks.table import STANDARD_OUTPUT, check_name
 
-__all__ = ["Job", "Output", "open_output"]
+__all__ = ["Output", "Plan", "open_output"]
 
 Output = SavedOutput | StreamedOutput
 
 
-def open_output(name: str, job: Job, *, overwrite: bool = False, restart: bool = False) -> Output:
+def open_output(name: str, plan: Plan, *, overwrite: bool = False, restart: bool = False) -> Output:
     """Open the table of a run, to be entered; a run that was broken off is continued.
 
     Args:
         name: Its path, or ``-`` for JSON Lines on standard output.
-        job: All that decides the rows.
+        plan: All that decides the rows.
         overwrite: Replace a table that is there.
         restart: Throw away what an unfinished run left.
 
@@ -29,5 +29,5 @@ def open_output(name: str, job: Job, *, overwrite: bool = False, restart: bool =
     """
     check_name(name)
     if name == STANDARD_OUTPUT:
-        return StreamedOutput(job.classes)
-    return SavedOutput(name, job, overwrite=overwrite, restart=restart)
+        return StreamedOutput(plan.classes)
+    return SavedOutput(name, plan, overwrite=overwrite, restart=restart)

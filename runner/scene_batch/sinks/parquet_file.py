@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from scene_batch.sinks.table import schema
 
 ROW_GROUP_ROWS = 65_536
-"""Rows in a row group: large enough to scan fast, small enough to hold while it fills."""
-
+"""Rows in a row group at most: large enough to scan fast."""
+ROW_GROUP_BYTES = 4_500_000
+"""What a row group holds in memory while it fills, at most; reached first where rows are wide."""
 
 _PAGE_BYTES = 65_536
 """A sixteenth of Arrow's own: a column's encoder holds a page."""
@@ -34,22 +35,33 @@ class ParquetFile:
         )
         self._group_rows = group_rows
         self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = 0
+        self._waiting_rows = self._waiting_bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
+        room = self._group_rows - self._waiting_rows
+        if batch.num_rows > room:
+            self._add(batch.slice(0, room))
+            self.write(batch.slice(room))
+        else:
+            self._add(batch)
+
+    def _add(self, batch: pa.RecordBatch) -> None:
         self._waiting.append(batch)
         self._waiting_rows += batch.num_rows
-        if self._waiting_rows >= self._group_rows:
-            table = pa.Table.from_batches(self._waiting)
-            whole = table.num_rows - table.num_rows % self._group_rows
-            self._writer.write_table(table.slice(0, whole), row_group_size=self._group_rows)
-            self._waiting = table.slice(whole).to_batches()
-            self._waiting_rows = table.num_rows - whole
+        self._waiting_bytes += batch.nbytes
+        if self._waiting_rows == self._group_rows or self._waiting_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pa.Table.from_batches(self._waiting, schema())
+        self._writer.write_table(table, row_group_size=self._group_rows)
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
 
     def finish(self, metadata: Mapping[str, str]) -> None:
         """Write what waits, and the footer with the metadata."""
-        self._writer.write_table(pa.Table.from_batches(self._waiting, schema()))
+        if self._waiting:
+            self._flush()
         self._writer.add_key_value_metadata(metadata)
         self._writer.close()
 

@@ -10,9 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scene_batch.errors import (
@@ -28,15 +27,14 @@ from scene_batch.ledger import (
     differences,
     is_data_set,
     part_json,
-    part_metadata,
     sync,
     write_whole,
 )
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Row
+from scene_batch.sinks.joining import GROUP_ROWS, join
 from scene_batch.sinks.parquet_file import ParquetFile
-from scene_batch.sinks.table import RECORD_KEY, to_record_batch
-from scene_batch.sinks.text_file import CsvFile, JsonLinesFile
+from scene_batch.sinks.table import to_record_batch
 
 PART_ROWS = 100_000
 PART_SHARE = 0.05
@@ -45,12 +43,10 @@ PART_SECONDS = (0.5, 60.0)
 kill costs little of any run, and parts stay few."""
 
 _ROWS_AT_A_TIME = 1024
-_JOINED_AT_A_TIME = 8192
-"""Small, and without threads: joining a million rows takes the memory that the run had."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Plan:
     """All that decides the rows of a run."""
 
     classes: Sequence[str]
@@ -61,19 +57,6 @@ class Job:
     """False where a source can be read only once."""
 
 
-class Sink(Protocol):
-    """One format: takes record batches of the schema in ``table.py``."""
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows."""
-
-    def finish(self, metadata: Mapping[str, str]) -> None:
-        """Write what is still missing and close."""
-
-    def abandon(self) -> None:
-        """Let go of what is open."""
-
-
 class SavedOutput:
     """The table of one run. Nothing is under its name before ``commit``."""
 
@@ -81,11 +64,11 @@ class SavedOutput:
     """Whether a row that is written is to be kept whatever happens."""
 
     def __init__(
-        self, name: str, job: Job, *, overwrite: bool = False, restart: bool = False
+        self, name: str, plan: Plan, *, overwrite: bool = False, restart: bool = False
     ) -> None:
         self._path = Path(name)
         self._is_data_set = name.endswith("/")
-        self._job = job
+        self._plan = plan
         self._rows: list[Row] = []
         self._begin: ImageRef | None = None
         self._part: ParquetFile | None = None
@@ -157,7 +140,13 @@ class SavedOutput:
         self.save()
         with self._writing():
             if not self._is_data_set:
-                self._join(record)
+                join(
+                    self._ledger.parts,
+                    self._ledger.whole,
+                    self._path.suffix,
+                    record,
+                    self.tally.rows,
+                )
             self._ledger.finish(record)
             self._publish(record)
 
@@ -176,7 +165,7 @@ class SavedOutput:
                 if self._part is not None:
                     with suppress(OSError):
                         self._part.abandon()
-                useless = isinstance(error, AccountingError) or not self._job.continuable
+                useless = isinstance(error, AccountingError) or not self._plan.continuable
                 if (useless and not isinstance(error, OutputError)) or (
                     not self._ledger.parts and self._ledger.finished is None
                 ):
@@ -191,7 +180,7 @@ class SavedOutput:
         job, record = self._ledger.job, self._ledger.finished
         if record is not None and not self._is_data_set and not self._ledger.whole.exists():
             # It has its name already: only the folder was left.
-            if job in (None, self._job.identity) and not overwrite:
+            if job in (None, self._plan.identity) and not overwrite:
                 self.done, self._over = record, True
                 self._ledger.remove()
                 return
@@ -207,9 +196,9 @@ class SavedOutput:
                 f"{str(self._path)!r} is already there: replace it with --overwrite, or add what is"
                 " new with --update"
             )
-        if not self._job.continuable or not self._ledger.parts:
+        if not self._plan.continuable or not self._ledger.parts:
             self._ledger.restart()
-            self._ledger.begin(self._job.identity)
+            self._ledger.begin(self._plan.identity)
         last = self._ledger.last()
         if last is not None:
             self.after, self.tally = last
@@ -217,10 +206,10 @@ class SavedOutput:
     def _refuse_another(self, job: Mapping[str, Any] | None) -> None:
         """Refuse to touch what another job has saved."""
         saved = self._ledger.parts or self._ledger.finished is not None
-        if saved and job is not None and job != self._job.identity:
+        if saved and job is not None and job != self._plan.identity:
             raise LedgerError(
                 f"{str(self._ledger.folder)!r} holds an unfinished run with another"
-                f" {'; '.join(differences(job, self._job.identity))}: finish it with its own"
+                f" {'; '.join(differences(job, self._plan.identity))}: finish it with its own"
                 " command, or throw it away with --restart"
             )
 
@@ -233,37 +222,14 @@ class SavedOutput:
     def _hand_over(self) -> None:
         if not self._rows:
             return
-        batch = to_record_batch(self._rows, self._job.classes)
+        batch = to_record_batch(self._rows, self._plan.classes)
         with self._writing():
             if self._part is None:
-                self._part = ParquetFile(self._ledger.next_part(), _JOINED_AT_A_TIME)
+                self._part = ParquetFile(self._ledger.next_part(), GROUP_ROWS)
             self._part.write(batch)
         self.after = self._rows[-1].ref
         self._part_rows += len(self._rows)
         self._rows = []
-
-    def _join(self, record: str) -> None:
-        """Stream the parts into one file, and count once more."""
-        partial = Path(f"{self._ledger.whole}.partial")
-        sink = _open_sink(partial, self._path.suffix)
-        rows = 0
-        try:
-            for part in _in_order(self._ledger.parts):
-                with pq.ParquetFile(part) as file:
-                    for batch in file.iter_batches(_JOINED_AT_A_TIME, use_threads=False):
-                        rows += batch.num_rows
-                        sink.write(batch)
-        except BaseException:
-            sink.abandon()
-            raise
-        sink.finish({RECORD_KEY: record})
-        if rows != self.tally.rows:
-            raise AccountingError(
-                f"{self.tally.rows} rows were written, their parts hold {rows}: this is a defect of"
-                " scene-batch, please report it; no table was written"
-            )
-        sync(partial)
-        partial.replace(self._ledger.whole)
 
     def _publish(self, record: str) -> None:
         """The record, then the name, then nothing is left beside it; safe to do again."""
@@ -296,31 +262,6 @@ class SavedOutput:
                 f"cannot write {str(self._path)!r}: {error.strerror or error}; mend that, and the"
                 " same command continues"
             ) from error
-
-
-def _in_order(parts: Sequence[Path]) -> Iterator[Path]:
-    """The parts, each checked to begin behind the one before."""
-    before: tuple[int, int, bytes] | None = None
-    for number, part in enumerate(parts):
-        metadata = part_metadata(part)
-        begin, end = (
-            (at["source"], at["line"] or 0, b"" if at["line"] else os.fsencode(at["path"]))
-            for at in (metadata["begin"], metadata["end"])
-        )
-        if part.name != f"part-{number:06}.parquet" or (before is not None and begin <= before):
-            raise AccountingError(
-                f"{str(part)!r} does not follow the part before it; throw the unfinished run away"
-                " with --restart"
-            )
-        before = end
-        yield part
-
-
-def _open_sink(path: Path, suffix: str) -> Sink:
-    if suffix == ".parquet":
-        return ParquetFile(path)
-    text = path.open("w", encoding="utf-8", newline="")
-    return CsvFile(text) if suffix == ".csv" else JsonLinesFile(text)
 
 
 def _check_place(path: Path, *, as_data_set: bool) -> None:
