@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 from scene_batch.decode import decode
-from scene_batch.errors import OutputError, OutputExistsError, ParityError
+from scene_batch.errors import OutputError, OutputExistsError, ParityError, UsageError
 from scene_batch.golden import pixels_sha256
 from scene_batch.model import PROBABILITY_TOLERANCE, GoldenVector, ModelCard
 from scene_batch.records import Decoded, ImageRef, Pixels
@@ -180,6 +180,8 @@ def _golden(
 
 
 def _check_place(wish: Wish) -> None:
+    if wish.out.suffix != ".onnx":
+        raise UsageError(f"--out {str(wish.out)!r}: a model file ends in .onnx")
     if not wish.out.parent.is_dir():
         raise OutputError(f"no such folder: {str(wish.out.parent)!r}; make it with: mkdir -p")
     if wish.out.exists() and not wish.overwrite:

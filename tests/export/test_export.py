@@ -15,7 +15,13 @@ import pytest
 
 from scene_batch import golden
 from scene_batch.classifier import Classifier
-from scene_batch.errors import OutputError, OutputExistsError, ParityError, TrainingError
+from scene_batch.errors import (
+    OutputError,
+    OutputExistsError,
+    ParityError,
+    TrainingError,
+    UsageError,
+)
 from scene_batch.records import Prediction
 from scene_batch.session import Session
 from scene_batch_export import exporting, photos
@@ -160,6 +166,8 @@ def test_places_and_runs_that_cannot_be_used_are_refused(
         export(Wish(tiny_run.path, fp32), _nothing)
     with pytest.raises(OutputError, match="mkdir -p"):
         export(Wish(tiny_run.path, tmp_path / "no" / "m.onnx"), _nothing)
+    with pytest.raises(UsageError, match=r"ends in \.onnx"):
+        export(Wish(tiny_run.path, tmp_path / "m.txt"), _nothing)
     with pytest.raises(TrainingError, match="not a finished training run"):
         export(Wish(tmp_path, tmp_path / "m.onnx"), _nothing)
 

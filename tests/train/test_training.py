@@ -81,6 +81,16 @@ def test_a_loss_that_is_not_finite_stops_with_the_remedy(labelled: Path, tmp_pat
         train(labelled, recipe, tmp_path / "run")
 
 
+def test_a_failure_before_the_first_epoch_leaves_no_folder_in_the_way(
+    labelled: Path, tmp_path: Path
+) -> None:
+    recipe = Recipe(weights=str(tmp_path / "gone.npz"), height=71, width=71)
+    for data, words in ((tmp_path / "gone", "no such directory"), (labelled, "no such weights")):
+        with pytest.raises(TrainingError, match=words):
+            train(data, recipe, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
 def _arrays(model: keras.Model) -> dict[str, np.ndarray]:
     return {
         f"{name}/{index}": array

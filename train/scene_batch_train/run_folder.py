@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,11 @@ class RunFolder:
                     f"{str(path)!r} is not a finished training run: it has no {file.name}"
                 )
         return run
+
+    def remove_if_untrained(self) -> None:
+        """Take the folder away again where no epoch has been saved in it."""
+        if not any((self.path / "checkpoints").iterdir()):
+            shutil.rmtree(self.path)
 
     @property
     def model(self) -> Path:

@@ -47,8 +47,16 @@ def train(data_folder: Path, recipe: Recipe, out: Path) -> dict[str, Any]:
         TrainingError: The data or the weights cannot be used, or the loss is not finite.
         OutputExistsError: ``out`` is already there.
     """
-    begun = time.monotonic()
     run = RunFolder.create(out)
+    try:
+        return _train(data_folder, recipe, run)
+    except BaseException:
+        run.remove_if_untrained()  # the same command shall not find its own failure in its way
+        raise
+
+
+def _train(data_folder: Path, recipe: Recipe, run: RunFolder) -> dict[str, Any]:
+    begun = time.monotonic()
     data = _prepare(data_folder, recipe, run)
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(recipe.precision)
