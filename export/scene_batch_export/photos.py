@@ -68,7 +68,10 @@ def for_golden(run: RunFolder, folder: Path | None) -> list[bytes]:
 
     They are as large as the model's input, so that they weigh some kilobytes each.
     """
-    return [_encode(photo) for photo in _loaded(run, folder, VALIDATION, GOLDEN_PHOTOS)]
+    images = [_encode(photo) for photo in _loaded(run, folder, VALIDATION, GOLDEN_PHOTOS)]
+    if not images:
+        raise TrainingError("no golden photo can be read; name a folder of photos: --golden DIR")
+    return images
 
 
 def _loaded(run: RunFolder, folder: Path | None, part: str, count: int) -> Iterator[Pixels]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +72,13 @@ class Classifier:
             ModelError: The file is refused.
             ProviderError: The provider does not run here.
             RuntimeMissingError: ONNX Runtime is missing or doubled.
-            UsageError: ``top_k`` is not within the model's classes.
+            UsageError: ``top_k`` is not within the model's classes, or another value is none.
         """
+        if provider not in get_args(Provider):
+            raise UsageError(f"provider {provider!r} is none of {', '.join(get_args(Provider))}")
+        for name, number in (("batch_size", batch_size), ("threads", threads)):
+            if number is not None and number < 1:
+                raise UsageError(f"{name} {number}: take a number from 1, or None")
         path = None if model is None else Path(model)
         session = Session.open(path, provider=provider, batch_size=batch_size, threads=threads)
         classes = len(session.card.classes)

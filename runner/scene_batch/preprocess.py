@@ -6,6 +6,7 @@ second resize anywhere else would be train/serve skew.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -32,6 +33,16 @@ _TURNS = {
 }
 """What shows a photo upright, by its EXIF orientation (Exif 2.32, tag 0x0112)."""
 _SIDEWAYS = {5, 6, 7, 8}
+_DAMAGED_EXIF = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +118,9 @@ def centred_box(
     width, height = size
     scale = min(width / target[0], height / target[1])
     box_width, box_height = scale * target[0], scale * target[1]
-    left, upper = (width - box_width) / 2, (height - box_height) / 2
-    return (left, upper, left + box_width, upper + box_height)
+    left, upper = max(0.0, (width - box_width) / 2), max(0.0, (height - box_height) / 2)
+    # Rounding may put an edge a trifle outside, which Pillow refuses.
+    return (left, upper, min(left + box_width, width), min(upper + box_height, height))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -139,6 +151,6 @@ def _exif_orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; a damaged EXIF block says nothing, the photo still counts."""
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError):
+    except _DAMAGED_EXIF:
         return 1
     return value if value in _TURNS else 1

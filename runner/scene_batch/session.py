@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +46,7 @@ class Session:
     """Why ``auto`` took this provider; empty where there is nothing to say."""
     _runtime: Any
     _input: npt.NDArray[np.uint8] = field(repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
     def open(
@@ -83,9 +85,10 @@ class Session:
         """
         # A fixed shape: no arena growth, no new kernel search for the odd last batch. What lies
         # in the padding does not matter: each photo is computed for itself.
-        for place, photo in enumerate(pixels):
-            self._input[place] = photo
-        (probabilities,) = self._runtime.run(["probabilities"], {"image": self._input})
+        with self._lock:  # one input for all callers
+            for place, photo in enumerate(pixels):
+                self._input[place] = photo
+            (probabilities,) = self._runtime.run(["probabilities"], {"image": self._input})
         return np.asarray(probabilities[: len(pixels)], np.float32)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +70,25 @@ def test_top_k_is_at_most_the_classes(top_k: int | None, kept: int, colour_model
 def test_top_k_outside_the_classes_is_refused(top_k: int, colour_model: Path) -> None:
     with pytest.raises(SceneBatchError, match="take 1 to 3"):
         Classifier.load(colour_model, top_k=top_k)
+
+
+def test_threads_may_share_a_classifier(colours: Classifier) -> None:
+    random = np.random.default_rng(4)
+    photos = list(random.integers(0, 256, (40, 30, 30, 3), np.uint8))
+    want = [row.top for row in colours.classify(photos) if isinstance(row, Prediction)]
+
+    def tops(first: int) -> bool:
+        rows = colours.classify(photos[first:])
+        return [row.top for row in rows if isinstance(row, Prediction)] == want[first:]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(tops, range(40)))
+
+
+@pytest.mark.parametrize("wrong", [{"provider": "gpu"}, {"batch_size": 0}, {"threads": -1}])
+def test_arguments_that_are_none_are_refused(wrong: dict[str, Any], colour_model: Path) -> None:
+    with pytest.raises(SceneBatchError, match=next(iter(wrong))):
+        Classifier.load(colour_model, **wrong)
 
 
 def test_the_public_names_are_there() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -179,6 +180,48 @@ def test_a_users_error_is_one_line_with_the_remedy(
     assert said[-1].startswith("Error: ")
     # click adds two lines of usage before an error of the command itself
     assert [line for line in said[:-1] if not re.match(r"Usage: |Try |$", line)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("run = 3", "'run' is no table"),
+        ("[[run]]", "'run' is no table"),
+        ("[Run]\nlimit = 1", "'Run' is no table"),
+        ("[run]\nupdate = 1", "is not true or false"),
+        ("[run]\nlimit = 1.5", "'1.5' is not a valid"),
+        ("[run]\nlimit = 2026-01-01", "is not a text or a number"),
+        ("[run]\nsources = 'a'", "is not a list of texts"),
+        ("[run]\ntop-k = 1\ntop_k = 2", "'top_k' twice"),
+    ],
+)
+def test_a_config_that_is_wrong(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "job.toml").write_text(text)
+    done = scene_batch("run", "a", "--out", "p.csv", "--config", tmp_path / "job.toml")
+    assert done.returncode == 2
+    assert words in done.stderr.decode()
+
+
+@pytest.mark.parametrize(("name", "missing"), [("train", "keras"), ("export", "keras")])
+def test_a_command_without_its_extra_names_the_pip_command(
+    name: str, missing: str, tmp_path: Path
+) -> None:
+    code = (
+        f"import sys; sys.modules[{missing!r}] = sys.modules['tensorflow'] = None\n"
+        "from scene_batch.cli import main; main()"
+    )
+    config = Path(__file__).parents[2] / "configs" / "intel-150.toml"
+    words = {"train": ["x", "--config", str(config), "--out", "y"], "export": ["x", "--out", "y"]}
+    done = subprocess.run(
+        [sys.executable, "-c", code, name, *words[name]],
+        env=process_environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        f"Error: {name} needs {missing}: pip install 'scene-batch[{name}]'"
+    ]
 
 
 def test_inspect_shows_the_card(colour_model: Path) -> None:

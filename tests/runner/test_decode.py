@@ -165,6 +165,11 @@ def test_damaged_bytes_give_a_reason_or_pixels(
         assert photo.pixels.shape == (8, 8, 3)
 
 
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_damaged_exif_says_nothing_and_the_photo_counts(file_format: str) -> None:
+    assert _code(encode(Image.new("RGB", (9, 9)), file_format, exif=b"Exif\0\0MM\0*")) == "ok"
+
+
 def test_a_message_is_one_short_line() -> None:
     assert one_line(ValueError("a\n  b\tc")) == "a b c"
     assert len(one_line(ValueError("x" * 500))) == 160

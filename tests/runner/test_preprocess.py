@@ -103,6 +103,20 @@ def test_the_box_is_centred_of_the_targets_shape_and_as_large_as_it_can_be(
     assert upper > -1e-6
 
 
+@pytest.mark.parametrize("side", [71, 150, 224, 299])
+def test_no_size_is_refused_for_its_rounding(side: int) -> None:
+    """Pillow raises where a box is outside by one bit: 1944x2592 at 150 pixels, for one."""
+    for shorter in range(1, 6001):
+        for size in ((shorter, shorter + 1), (shorter + 1, shorter), (shorter, 2 * shorter)):
+            left, upper, right, lower = centred_box(size, (side, side))
+            assert 0 <= left < right <= size[0]
+            assert 0 <= upper < lower <= size[1]
+
+
+def test_a_camera_of_five_megapixels_is_read() -> None:
+    assert Preprocess(150, 150).apply(Image.new("RGB", (2592, 1944))).shape == (150, 150, 3)
+
+
 def test_crop_takes_the_middle_and_stretch_takes_all() -> None:
     pixels = np.zeros((10, 30, 3), np.uint8)
     pixels[:, 10:20] = 255

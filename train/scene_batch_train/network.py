@@ -60,9 +60,9 @@ def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     for layer in model.layers:
         name = layer.name
         if name.startswith("conv2d"):
-            name = next(convolutions)
+            name = next(convolutions, name)
         elif name.startswith("batch_normalization"):
-            name = next(norms)
+            name = next(norms, name)
         if layer.weights:
             names[name] = layer
     return names
@@ -116,7 +116,7 @@ def _read_file(path: Path) -> Weights:
         )
     try:
         return _read_arrays(path) if path.suffix == ".npz" else _weights_of(_load_keras(path))
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise TrainingError(f"cannot read the weights {str(path)!r}: {error}") from error
 
 

@@ -57,7 +57,7 @@ def find_photos(data: Path) -> tuple[list[LabelledPhoto], list[str]]:
         raise TrainingError(f"{str(data)!r} needs one folder for each of at least two classes")
     photos = []
     for index, folder in enumerate(folders):
-        of_class = [LabelledPhoto(ref, index) for ref in Listing([os.fspath(folder)])]
+        of_class = [LabelledPhoto(ref, index) for ref in Listing([os.path.join(os.curdir, folder)])]  # noqa: PTH118
         if not of_class:
             raise TrainingError(f"the class folder {str(folder)!r} holds no photo")
         photos += of_class

@@ -90,6 +90,12 @@ class Recipe:
         """Refuse what cannot be trained."""
         if not 0 < self.validation < 1:
             raise UsageError(f"validation = {self.validation}: a share between 0 and 1")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout = {self.dropout}: a share from 0 to below 1")
+        if self.seed < 0:
+            raise UsageError(f"seed = {self.seed}: a number from 0")
+        if min(self.head.epochs, self.head.batch_size, self.fine_tune.batch_size) < 1:
+            raise UsageError("head.epochs and both batch_size: numbers from 1")
         if min(self.height, self.width) < XCEPTION_SMALLEST:
             raise UsageError(f"Xception takes photos from {XCEPTION_SMALLEST} pixels a side")
 
@@ -109,7 +115,7 @@ class Recipe:
             tables = tomllib.loads(path.read_text())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise UsageError(f"cannot read the config {str(path)!r}: {error}") from None
-        if "train" not in tables:
+        if not isinstance(tables.get("train"), dict):
             raise UsageError(f"{str(path)!r} has no table [train]")
         recipe: Self = _build(cls, tables["train"], "train")
         return recipe

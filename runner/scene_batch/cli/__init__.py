@@ -50,18 +50,11 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; without its extra, say which pip command brings it."""
+        """Import a command."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        try:
-            command = importlib.import_module(entry.module).command
-        except ModuleNotFoundError as error:
-            if entry.extra is None or (error.name or "").partition(".")[0] not in _OF_EXTRAS:
-                raise
-            raise click.ClickException(
-                f"{cmd_name} needs {error.name}: pip install 'scene-batch[{entry.extra}]'"
-            ) from None
+        command = importlib.import_module(entry.module).command
         assert isinstance(command, click.Command)  # noqa: S101 - the table is ours
         return command
 
@@ -71,9 +64,18 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Show the errors that a user can mend as one line."""
+        """Show the errors that a user can mend as one line, with the remedy."""
         try:
             return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            entry = COMMANDS.get(ctx.invoked_subcommand or "")
+            missing = (error.name or "").partition(".")[0]
+            if entry is None or entry.extra is None or missing not in _OF_EXTRAS:
+                raise
+            raise click.ClickException(
+                f"{ctx.invoked_subcommand} needs {missing}: pip install"
+                f" 'scene-batch[{entry.extra}]'"
+            ) from None
         except SceneBatchError as error:
             raise Failure(error) from error
         except BrokenPipeError:  # click ends without a word, as a filter does

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,9 +29,36 @@ def _load(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.UsageError(f"cannot read the config {str(path)!r}: {error}") from None
     name = str(ctx.command.name)
-    values = {key.replace("-", "_"): value for key, value in tables.get(name, {}).items()}
+    parent = ctx.parent.command if ctx.parent else None
+    commands = parent.list_commands(ctx) if isinstance(parent, click.Group) else [name]
+    for table, content in tables.items():
+        if table not in commands or not isinstance(content, dict):
+            raise click.UsageError(f"{path}: {table!r} is no table of a command: [{name}]")
+    values = {}
+    for key, value in tables.get(name, {}).items():
+        if key.replace("-", "_") in values:
+            raise click.UsageError(f"{path}: [{name}] has {key!r} twice")
+        values[key.replace("-", "_")] = value
     known = {p.name for p in ctx.command.params if p.name not in ("config", "help")}
     if unknown := sorted(set(values) - known):
         allowed = ", ".join(sorted(filter(None, known)))
         raise click.UsageError(f"{path}: [{name}] has no key {unknown[0]!r}; it has {allowed}")
+    for parameter in ctx.command.params:
+        if parameter.name in values:
+            values[parameter.name] = _checked(path, parameter, values[parameter.name])
     ctx.default_map = {**(ctx.default_map or {}), **values}
+
+
+def _checked(path: Path, parameter: click.Parameter, value: Any) -> Any:  # noqa: ANN401
+    """A value as the command line would give it; flags are true or false."""
+    if isinstance(parameter, click.Option) and parameter.is_flag:
+        if isinstance(value, bool):
+            return value
+        raise click.UsageError(f"{path}: {parameter.name} = {value!r} is not true or false")
+    if parameter.nargs == -1:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return value
+        raise click.UsageError(f"{path}: {parameter.name} = {value!r} is not a list of texts")
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    raise click.UsageError(f"{path}: {parameter.name} = {value!r} is not a text or a number")

@@ -37,7 +37,7 @@ def command(folder: Path) -> None:
         try:
             for line in check(folder):
                 click.echo(f"{name}: {line}")
-        except (SceneBatchError, OSError) as error:
+        except (SceneBatchError, OSError, ImportError) as error:
             wrong += 1
             click.echo(f"{name}: WRONG: {error}")
     click.echo(f"{wrong} of {len(CHECKS)} checks failed" if wrong else "all is well")

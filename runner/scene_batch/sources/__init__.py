@@ -110,7 +110,8 @@ def tidy(source: str) -> str:
     parts = [part for part in source.split("/") if part]
     while len(parts) > 1 and parts[0] == ".":
         del parts[0]
-    return root + "/".join(parts)
+    name = root + "/".join(parts)
+    return f"./{name}" if name.startswith("@") else name  # a folder of that name, no list
 
 
 def _refuse_overlap(names: Sequence[str]) -> None:
