@@ -14,7 +14,13 @@ import numpy as np
 import onnx
 
 from scene_batch.decode import decode
-from scene_batch.errors import OutputError, OutputExistsError, ParityError, UsageError
+from scene_batch.errors import (
+    OutputError,
+    OutputExistsError,
+    ParityError,
+    TrainingError,
+    UsageError,
+)
 from scene_batch.golden import pixels_sha256
 from scene_batch.model import PROBABILITY_TOLERANCE, GoldenVector, ModelCard
 from scene_batch.records import Decoded, ImageRef, Pixels
@@ -61,7 +67,7 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
     """
     _check_place(wish)
     run = RunFolder.open(wish.run)
-    model = keras.models.load_model(run.model, compile=False)
+    model = _load(run)
     pixels, class_indices = photos.labelled(run)
     card = _card(run, wish)
     with tempfile.TemporaryDirectory() as folder:
@@ -91,6 +97,14 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
         golden = _golden(exported, card, model, photos.for_golden(run, wish.golden), workshop)
         _save(exported, replace(card, golden=golden), workshop)
         _publish(workshop, wish.out)
+
+
+def _load(run: RunFolder) -> keras.Model:
+    try:
+        return keras.models.load_model(run.model, compile=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise TrainingError(f"{str(run.model)!r} cannot be loaded: {reason}") from error
 
 
 def _card(run: RunFolder, wish: Wish) -> ModelCard:

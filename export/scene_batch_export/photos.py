@@ -39,6 +39,8 @@ def labelled(run: RunFolder) -> tuple[list[Pixels], npt.NDArray[np.int64]]:
     chosen = _choose(read_split(run.split, VALIDATION), COMPARED_PHOTOS)
     pixels, indices = [], []
     for ref, name in chosen:
+        if name not in classes:
+            raise TrainingError(f"{str(run.path)!r}: class {name!r} of split.csv is no class")
         photo = _load(ref, run.read_preprocess())
         if photo is not None:
             pixels.append(photo)

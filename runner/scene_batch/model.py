@@ -132,6 +132,7 @@ class ModelCard:
                     f"{str(path)!r} has format {values['format']}, this version reads {FORMAT};"
                     " upgrade scene-batch"
                 )
+            _check_types(values)
             return cls(
                 classes=tuple(values["classes"]),
                 preprocess=Preprocess.from_json(values["preprocess"]),
@@ -151,6 +152,21 @@ class ModelCard:
             ) from None
 
 
+def _check_types(values: Mapping[str, Any]) -> None:
+    """Raise ValueError for metadata that somebody has edited out of shape."""
+    classes = values["classes"]
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("classes are not a list of names")
+    if values["precision"] not in PROBABILITY_TOLERANCE:
+        raise ValueError(f"precision {values['precision']!r}")
+    for key in ("preprocess", "training", "metrics", "calibration"):
+        if not isinstance(values[key], dict):
+            raise ValueError(f"{key} is not an object")
+    for vector in values["golden"]:
+        if not len(vector["exported"]) == len(vector["trained"]) == len(classes):
+            raise ValueError("a golden vector has not one probability for each class")
+
+
 def find_model(path: Path | None) -> Path:
     """The model file to use: the one named, or the embedded one.
 
@@ -161,6 +177,8 @@ def find_model(path: Path | None) -> Path:
         if not EMBEDDED.is_file():
             raise ModelNotFoundError("this build has no embedded model; name one with --model")
         return EMBEDDED
+    if any("\udc80" <= letter <= "\udcff" for letter in str(path)):
+        raise ModelError(f"the name {str(path)!r} is not UTF-8, and ONNX Runtime needs it so")
     if not path.is_file():
         raise ModelNotFoundError(f"no such model file: {str(path)!r}; check --model")
     return path

@@ -60,6 +60,8 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         """Refuse what no photo could be made into."""
+        if not (type(self.height) is type(self.width) is int):
+            raise ModelError("preprocess: height and width are whole numbers")
         if min(self.height, self.width) < 1:
             raise ModelError(f"preprocess: size {self.height}x{self.width} is not positive")
         for name, allowed in _CHOICES.items():

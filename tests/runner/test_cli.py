@@ -156,6 +156,7 @@ _RUN = ["run", "{photos}", "--model", "{model}", "--out", "{tmp}/p.parquet"]
         (["run", "@{tmp}/numbers.parquet", "--out", "{tmp}/p.csv"], 1, "is not of type string"),
         (["rum"], 2, "No such command 'rum'"),
         (["inspect", "{tmp}/gone.onnx"], 1, "no such model file"),
+        (["inspect", "{tmp}/\udcff.onnx"], 1, "is not UTF-8"),
         (["verify", "{tmp}/gone.onnx"], 1, "no such model file"),
     ],
     ids=lambda value: " ".join(value[-3:]) if isinstance(value, list) else None,

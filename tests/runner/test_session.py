@@ -136,6 +136,12 @@ def test_a_model_without_metadata_is_refused(colour_model: Path, tmp_path: Path)
         ("classes", "[", "damaged metadata"),
         ("preprocess", '{"height": 99, "width": 16}', "contradicts its metadata"),
         ("golden", '[{"image": "?"}]', "damaged metadata"),
+        ("golden", '[{"exported": [1], "trained": [1, 0, 0]}]', "not one probability for each"),
+        ("classes", '"abc"', "not a list of names"),
+        ("classes", "[1, 2, 3]", "not a list of names"),
+        ("precision", '"int4"', "damaged metadata"),
+        ("training", "[]", "training is not an object"),
+        ("preprocess", '{"height": 16.0, "width": 16}', "whole numbers"),
     ],
 )
 def test_metadata_that_cannot_be_right_is_refused(
@@ -145,6 +151,8 @@ def test_metadata_that_cannot_be_right_is_refused(
     for entry in model.metadata_props:
         if entry.key == f"scene_batch.{key}":
             entry.value = text
+        elif entry.key == "scene_batch.golden":
+            entry.value = "[]"
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(ModelError, match=words):
         Session.open(tmp_path / "m.onnx")
