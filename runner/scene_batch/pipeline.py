@@ -60,14 +60,15 @@ def run(
         Interrupted: By a signal; the same job continues.
     """
     held_off = interruption.held_off if interruption else nullcontext
-    listing, table = Listing(job.sources), old_table(job, classifier)
-    identity = _identity(job, listing, classifier, table)
+    model = sha256(classifier.session.path)
+    listing, table = Listing(job.sources), old_table(job, model, classifier.top_k)
+    identity = _identity(job, listing, classifier, model, table)
     plan = Plan(classifier.card.classes, identity, listing.continuable)
     overwrite = job.overwrite or table is not None
     with open_output(job.out, plan, overwrite=overwrite, restart=job.restart) as output:
         if output.done is not None:
             return RunRecord(**output.done)
-        if table is not None and identity != _identity(job, listing, classifier, table):
+        if table is not None and table.is_replaced():
             raise OutputBusyError(f"{job.out!r} was replaced meanwhile; run the command again")
         guard = held_off if output.durable else nullcontext
         tally, saved = output.tally, output.tally.rows
@@ -85,7 +86,7 @@ def run(
         ignored = asdict(listing.ignored)
         if isinstance(work, Retry):  # nothing was listed
             ignored = work.table.record["ignored"]
-        record = _record(job, classifier, tally, ignored)
+        record = _record(job, classifier, model, tally, ignored)
         output.commit(record.to_json())
     return record
 
@@ -152,7 +153,7 @@ def _load_ahead(
 
 
 def _identity(
-    job: Job, listing: Listing, classifier: Classifier, table: OldTable | None
+    job: Job, listing: Listing, classifier: Classifier, model: str, table: OldTable | None
 ) -> dict[str, object]:
     """All that must be equal for a run to be continued."""
     session = classifier.session
@@ -161,7 +162,7 @@ def _identity(
         "sources": list(job.sources),
         "lists": listing.lists,
         "limit": job.limit,
-        "model": sha256(session.path),
+        "model": model,
         "preprocess": classifier.card.preprocess.to_json(),
         "top_k": classifier.top_k,
         "columns": schema().names,
@@ -189,7 +190,7 @@ def _account_for(found: int, classified: int, written: int) -> None:
 
 
 def _record(
-    job: Job, classifier: Classifier, tally: Tally, ignored: Mapping[str, int]
+    job: Job, classifier: Classifier, model: str, tally: Tally, ignored: Mapping[str, int]
 ) -> RunRecord:
     session = classifier.session
     seconds = tally.elapsed
@@ -205,7 +206,7 @@ def _record(
             "name": classifier.card.name,
             "version": classifier.card.version,
             "precision": classifier.card.precision,
-            "sha256": sha256(session.path),
+            "sha256": model,
         },
         settings={
             "sources": [printable(source) for source in job.sources],

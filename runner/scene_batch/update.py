@@ -12,10 +12,8 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputError, UsageError
 from scene_batch.job import Job
-from scene_batch.model import sha256
 from scene_batch.records import ImageRef, Place, Prediction, Row, Unreadable
 from scene_batch.sinks.table import RECORD_KEY, printable, schema, to_rows
 from scene_batch.sources import Listing
@@ -38,10 +36,13 @@ class OldTable:
     path: Path
     record: dict[str, Any] = field(init=False)
     """The record of the run that wrote it."""
+    identity: dict[str, int] = field(init=False)
+    """Tells it from any other table that was there before or after."""
 
     def __post_init__(self) -> None:
         """Refuse what no run wrote."""
         try:
+            object.__setattr__(self, "identity", self._stat())
             found = pq.read_schema(self.path)
             metadata = pq.read_metadata(self.path).metadata or {}
             record = json.loads(metadata[RECORD_KEY.encode()])
@@ -53,9 +54,11 @@ class OldTable:
             )
         object.__setattr__(self, "record", record)
 
-    @property
-    def identity(self) -> dict[str, int]:
-        """Tells it from any other table that was there before or after."""
+    def is_replaced(self) -> bool:
+        """Whether another table has taken its place since it was opened."""
+        return self._stat() != self.identity
+
+    def _stat(self) -> dict[str, int]:
         status = self.path.stat()
         return {"size_bytes": status.st_size, "modified_at": status.st_mtime_ns}
 
@@ -195,8 +198,13 @@ class Retry:
                     yield image_ref(os.fsencode(row.ref.path), place)
 
 
-def old_table(job: Job, classifier: Classifier) -> OldTable | None:
+def old_table(job: Job, model: str, top_k: int) -> OldTable | None:
     """The table to bring up to date; None where a fresh one is made.
+
+    Args:
+        job: What is asked for.
+        model: The sha256 of the model file.
+        top_k: Classes for each photo.
 
     Raises:
         UsageError: The job's output, sources or limit do not allow it.
@@ -211,7 +219,7 @@ def old_table(job: Job, classifier: Classifier) -> OldTable | None:
             return None
         raise OutputError(f"--retry-unreadable: there is no {job.out!r} yet; run without it")
     table = OldTable(path)
-    table.check(sha256(classifier.session.path), classifier.top_k)
+    table.check(model, top_k)
     if not job.update:
         table.check_sources([printable(source) for source in job.sources])
     return table
