@@ -25,6 +25,7 @@ from scene_batch.golden import pixels_sha256
 from scene_batch.model import PROBABILITY_TOLERANCE, GoldenVector, ModelCard
 from scene_batch.records import Decoded, ImageRef, Pixels
 from scene_batch.session import Session
+from scene_batch.sinks.place import check_folder
 from scene_batch_export import photos
 from scene_batch_export.conversion import to_onnx
 from scene_batch_export.parity import Difference, Probabilities, accuracy, compare
@@ -196,8 +197,7 @@ def _golden(
 def _check_place(wish: Wish) -> None:
     if wish.out.suffix != ".onnx":
         raise UsageError(f"--out {str(wish.out)!r}: a model file ends in .onnx")
-    if not wish.out.parent.is_dir():
-        raise OutputError(f"no such folder: {str(wish.out.parent)!r}; make it with: mkdir -p")
+    check_folder(wish.out.parent)
     if wish.out.exists() and not wish.overwrite:
         raise OutputExistsError(f"{str(wish.out)!r} is already there; replace it with --overwrite")
 

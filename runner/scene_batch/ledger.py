@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -198,18 +199,11 @@ def _short(value: object, limit: int = 60) -> str:
 
 def _ref_to_json(ref: ImageRef) -> dict[str, Any]:
     # Bytes that are not UTF-8 are lone surrogates here, which JSON can escape and Parquet cannot.
-    place = ref.place
-    return {
-        "path": ref.path,
-        "source": place.source,
-        "line": place.line,
-        "hidden": place.hidden,
-        "other": place.other,
-    }
+    return {"path": ref.path, **asdict(ref.place)}
 
 
 def _ref_from_json(value: Mapping[str, Any]) -> ImageRef:
-    place = {key: value[key] for key in ("source", "line", "hidden", "other")}
+    place = {key: number for key, number in value.items() if key != "path"}
     return ImageRef(value["path"], place=Place(**place))
 
 

@@ -16,7 +16,8 @@ import pytest
 from scene_batch.errors import UsageError
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
 from scene_batch.sinks import Plan, open_output
-from scene_batch.sinks.table import check_name, to_record_batch
+from scene_batch.sinks.place import check_name
+from scene_batch.sinks.table import to_record_batch
 
 _CLASSES = ("sea", 'a, "quoted" class', "Straße")
 _MOMENT = datetime(2026, 3, 4, 5, 6, 7, 123456, UTC)

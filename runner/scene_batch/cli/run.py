@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,10 @@ class AutoOrCount(click.ParamType[int | None]):
         return self.fail(f"{value!r} is neither auto nor a number from 1 to {MOST}", param, ctx)
 
 
+def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    return click.option(name, type=AutoOrCount(), default="auto", show_default=True, help=text)
+
+
 class Seconds(click.ParamType[float]):
     """``60s`` or ``0.5``."""
 
@@ -95,23 +100,9 @@ class Seconds(click.ParamType[float]):
 @click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: embedded]")
 @click.option("--top-k", type=click.IntRange(min=1), help="Classes for each photo.  [default: 3]")
 @provider_option
-@click.option(
-    "--batch-size",
-    type=AutoOrCount(),
-    default="auto",
-    show_default=True,
-    help="Photos that the model takes at a time; no row depends on it.",
-)
-@click.option(
-    "--workers",
-    type=AutoOrCount(),
-    default="auto",
-    show_default=True,
-    help="Threads that read and decode.",
-)
-@click.option(
-    "--threads", type=AutoOrCount(), default="auto", show_default=True, help="Compute threads."
-)
+@_auto_option("--batch-size", "Photos that the model takes at a time; no row depends on it.")
+@_auto_option("--workers", "Threads that read and decode.")
+@_auto_option("--threads", "Compute threads.")
 @click.option(
     "--max-unreadable",
     type=CountOrShare(),
@@ -188,7 +179,7 @@ def command(
                 from scene_batch import pipeline
                 from scene_batch.classifier import Classifier
                 from scene_batch.job import Job
-                from scene_batch.sinks.table import check_name
+                from scene_batch.sinks.place import check_name
                 from scene_batch.sources import Listing
 
                 check_name(out)

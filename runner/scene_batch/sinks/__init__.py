@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from scene_batch.sinks.place import STANDARD_OUTPUT, check_name
 from scene_batch.sinks.saved import Plan, SavedOutput
 from scene_batch.sinks.streamed import StreamedOutput
-from scene_batch.sinks.table import STANDARD_OUTPUT, check_name
 
 __all__ = ["Output", "Plan", "open_output"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Row
 from scene_batch.sinks.joining import GROUP_ROWS, join
 from scene_batch.sinks.parquet_file import ParquetFile
+from scene_batch.sinks.place import check_place
 from scene_batch.sinks.table import to_record_batch
 
 PART_ROWS = 100_000
@@ -78,11 +78,11 @@ class SavedOutput:
         self.done: Mapping[str, Any] | None = None
         """The record of a run that was killed at its very end: nothing is left to do."""
         self.after: ImageRef | None = None
-        """The last photo that is saved."""
+        """The last photo of the parts, the open one included; at the start, the last one saved."""
         self.tally = Tally(started_at=datetime.now(UTC))
         self._saving = False
         with self._writing():
-            _check_place(self._path, as_data_set=self._is_data_set)
+            check_place(self._path, as_data_set=self._is_data_set)
             self._ledger = Ledger(str(self._path))
         try:
             with self._writing():
@@ -262,22 +262,3 @@ class SavedOutput:
                 f"cannot write {str(self._path)!r}: {error.strerror or error}; mend that, and the"
                 " same command continues"
             ) from error
-
-
-def _check_place(path: Path, *, as_data_set: bool) -> None:
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"no such folder: {str(folder)!r}; make it with: mkdir -p")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"the folder {str(folder)!r} is not writable; name another in --out")
-    if len(os.fsencode(path.name)) + len(_LONGEST_ENDING) > os.pathconf(folder, "PC_NAME_MAX"):
-        raise OutputError(f"the name {path.name!r} is too long for its folder; shorten it")
-    if path.is_dir() and not as_data_set:
-        raise OutputError(f"{str(path)!r} is a directory; name a file in --out")
-    if path.is_file() and as_data_set:
-        raise OutputError(f"{str(path)!r} is a file; drop the slash from --out")
-    if path.is_dir() and not is_data_set(path):
-        raise OutputError(f"{str(path)!r} is not a data set of scene-batch run; name another")
-
-
-_LONGEST_ENDING = ".run.json.partial"

@@ -6,41 +6,21 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from scene_batch.errors import UsageError
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
 from scene_batch.sinks.columns import lists, numbers, strings
 
 STATUS_OK, STATUS_UNREADABLE = "ok", "unreadable"
-SUFFIXES = (".parquet", ".csv", ".jsonl", "/")
-STANDARD_OUTPUT = "-"
 RECORD_KEY = "scene_batch.run"
 """Of the run's record in a Parquet file's metadata."""
 
 
 _TOP = pa.struct([("class", pa.string()), ("probability", pa.float32())])
 _MOMENT = pa.timestamp("us", tz="UTC")
-
-
-def check_name(name: str) -> None:
-    """Refuse an output whose format cannot be told.
-
-    Raises:
-        UsageError: Its suffix is not known.
-    """
-    stem = Path(name).name if name.endswith("/") else Path(name).stem if Path(name).suffix else ""
-    if name != STANDARD_OUTPUT and not (name.endswith(SUFFIXES) and stem.strip(".")):
-        raise UsageError(
-            f"--out {name!r}: the suffix decides the format: .parquet, .csv, .jsonl,"
-            " / for a Parquet data set, or - for JSON Lines on standard output"
-        )
-    if not printable(name).isprintable() or printable(name) != name:
-        raise UsageError(f"--out {name!r}: the name is not plain UTF-8; take another")
 
 
 def schema() -> pa.Schema:
