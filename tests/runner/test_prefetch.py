@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from scene_batch.errors import HungReadsError
-from scene_batch.prefetch import TimeLimit, prefetch
+from scene_batch.prefetch import Room, TimeLimit, prefetch
 
 
 def _slow_first(number: int) -> int:
@@ -22,6 +22,52 @@ def _slow_first(number: int) -> int:
 def test_keeps_the_order(workers: int, ahead: int) -> None:
     got = prefetch(_slow_first, range(40), workers=workers, depth=workers + ahead)
     assert list(got) == [n * n for n in range(40)]
+
+
+@pytest.mark.parametrize("readers", [1, 2, 9])
+def test_keeps_the_order_with_readers_of_their_own(readers: int) -> None:
+    got = prefetch(
+        _slow_first,
+        range(40),
+        workers=2,
+        depth=10,
+        then=lambda n: _slow_first(n) + 1,
+        readers=readers,
+    )
+    assert list(got) == [n**4 + 1 for n in range(40)]
+
+
+def test_a_slow_read_holds_no_worker() -> None:
+    many = threading.Barrier(8, timeout=10)  # passed only if eight fetch at once
+
+    def fetch(number: int) -> int:
+        many.wait()
+        return number
+
+    got = prefetch(fetch, range(16), workers=1, depth=8, readers=8)
+    assert list(got) == list(range(16))
+
+
+@pytest.mark.parametrize("needs", [[3] * 30, [1, 9, 2, 30, 1, 1, 5, 12] * 4])
+def test_what_is_ahead_fits_into_its_room(needs: list[int]) -> None:
+    lock, begun, held = threading.Lock(), 0, []
+
+    def fetch(number: int) -> int:
+        nonlocal begun
+        with lock:
+            begun += needs[number]
+            held.append(begun)
+        return number
+
+    room = Room(10, needs.__getitem__)
+    taken = []
+    for number in prefetch(fetch, range(len(needs)), workers=3, depth=20, readers=6, room=room):
+        taken.append(number)
+        with lock:
+            held.append(begun)
+            begun -= needs[number]
+    assert taken == list(range(len(needs)))
+    assert 5 < max(held) <= max(10, *needs)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 10])
@@ -61,10 +107,10 @@ def test_raises_at_the_place_of_the_failure() -> None:
         next(results)
 
 
-@pytest.mark.parametrize(("workers", "depth"), [(0, 1), (3, 2)])
-def test_refuses_sizes_that_cannot_work(workers: int, depth: int) -> None:
+@pytest.mark.parametrize(("workers", "depth", "readers"), [(0, 1, None), (3, 2, None), (1, 3, 4)])
+def test_refuses_sizes_that_cannot_work(workers: int, depth: int, readers: int | None) -> None:
     with pytest.raises(ValueError, match="workers"):
-        next(prefetch(_slow_first, range(3), workers=workers, depth=depth))
+        next(prefetch(_slow_first, range(3), workers=workers, depth=depth, readers=readers))
 
 
 def _hanging_on(hung: set[int], forever: threading.Event) -> Callable[[int], int]:
@@ -120,5 +166,7 @@ def test_what_follows_a_fetch_may_take_its_time() -> None:
         time.sleep(0.3)
         return number
 
-    got = prefetch(abs, range(4), workers=2, depth=2, then=slow, limit=TimeLimit(0.1, lambda n: -n))
-    assert list(got) == [0, 1, 2, 3]
+    for readers in (None, 2):
+        limit = TimeLimit(0.1, lambda n: -n)
+        got = prefetch(abs, range(4), workers=2, depth=2, then=slow, readers=readers, limit=limit)
+        assert list(got) == [0, 1, 2, 3]
