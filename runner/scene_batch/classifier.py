@@ -25,10 +25,10 @@ from scene_batch.records import (
     Unreadable,
 )
 from scene_batch.session import Provider, Session
-from scene_batch.sources import read
+from scene_batch.sources import Reader
 
 Photo: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[np.uint8]
-"""A path, an encoded photo, or pixels: ``uint8 (height, width, 3)`` of any size, RGB."""
+"""A path or URL, an encoded photo, or pixels: ``uint8 (height, width, 3)`` of any size, RGB."""
 
 
 MAX_BATCH_ITEMS = 256
@@ -102,7 +102,8 @@ class Classifier:
         """
         if isinstance(photos, str | PathLike | bytes | np.ndarray):
             photos = [photos]
-        loaded = (self._load(photo) for photo in photos)
+        reader = Reader()
+        loaded = (self._load(photo, reader) for photo in photos)
         return [row for batch in self.batches(loaded) for row in self.predict(batch)]
 
     def decode(self, ref: ImageRef, data: bytes) -> Decoded | Unreadable:
@@ -153,13 +154,12 @@ class Classifier:
                 for index, value in zip(indices, values, strict=True)
             )
 
-    def _load(self, photo: Photo) -> Decoded | Unreadable:
+    def _load(self, photo: Photo, reader: Reader) -> Decoded | Unreadable:
         if isinstance(photo, np.ndarray):
             return self._from_array(photo)
         if isinstance(photo, bytes):
             return self.decode(ImageRef("<bytes>", len(photo)), photo)
-        ref = ImageRef(fspath(photo))
-        data = read(ref)
+        ref, data, _ = reader.read(ImageRef(fspath(photo)))
         return data if isinstance(data, Unreadable) else self.decode(ref, data)
 
     def _from_array(self, pixels: npt.NDArray[np.uint8]) -> Decoded:

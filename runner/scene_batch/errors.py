@@ -11,6 +11,7 @@
     │   ├── OutputExistsError            (FileExistsError)
     │   ├── OutputBusyError              another process writes it
     │   └── LedgerError                  an unfinished run of another job lies there
+    ├── StoreError                       an object store cannot be opened
     ├── ModelError                       the model file is refused
     │   └── ModelNotFoundError           (FileNotFoundError)
     ├── RuntimeMissingError              ONNX Runtime is missing or installed twice
@@ -63,6 +64,10 @@ class OutputBusyError(OutputError):
 
 class LedgerError(OutputError):
     """Beside the output lies an unfinished run of another job, or one that cannot be read."""
+
+
+class StoreError(SceneBatchError):
+    """The environment does not say how to open an object store."""
 
 
 class ModelError(SceneBatchError):

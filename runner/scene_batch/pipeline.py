@@ -2,36 +2,34 @@
 
 ::
 
-    Listing ──ImageRef──> prefetch(read, decode) ──Decoded | Unreadable──> batches
-                                                                              │
-    Output <──rows────────────────── Classifier.predict <──────────Batch──────┘
+    Listing ──ImageRef──> load_ahead(read, decode) ──Decoded | Unreadable──> batches
+                                                                                │
+    Output <──rows─────────────────── Classifier.predict <───────────Batch──────┘
 
 Everything streams: what is listed, decoded, classified and not yet written is bounded by the
-prefetch depth and the batch size, whatever the number of photos. The output saves its rows part by
+read-ahead and the batch size, whatever the number of photos. The output saves its rows part by
 part; a run that was broken off begins behind the last photo that it saved.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict
 from itertools import islice
-from typing import TypeAlias
 
 from scene_batch.classifier import Classifier
 from scene_batch.cpus import usable_cpus
 from scene_batch.errors import AccountingError, OutputBusyError, SourceError
 from scene_batch.interruption import Interruption
 from scene_batch.job import Job
+from scene_batch.loading import REMOTE_READERS, Loaded, load_ahead
 from scene_batch.model import sha256
-from scene_batch.prefetch import TimeLimit, prefetch
+from scene_batch.object_store import Stores, identified, shown
 from scene_batch.record import RunRecord, Tally, versions
-from scene_batch.records import Decoded, ImageRef, Row, Unreadable
 from scene_batch.sinks import Output, Plan, open_output
 from scene_batch.sinks.table import printable, schema
-from scene_batch.sources import Listing, read
+from scene_batch.sources import Listing, Reader
 from scene_batch.update import Item, OldTable, Retry, old_table, what_to_do
 
 
@@ -61,7 +59,8 @@ def run(
     """
     held_off = interruption.held_off if interruption else nullcontext
     model = sha256(classifier.session.path)
-    listing, table = Listing(job.sources), old_table(job, model, classifier.top_k)
+    listing = Listing(job.sources, stores=Stores(job.read_timeout))
+    table = old_table(job, model, classifier.top_k)
     identity = _identity(job, listing, classifier, model, table)
     plan = Plan(classifier.card.classes, identity, listing.continuable)
     overwrite = job.overwrite or table is not None
@@ -72,10 +71,10 @@ def run(
             raise OutputBusyError(f"{job.out!r} was replaced meanwhile; run the command again")
         guard = held_off if output.durable else nullcontext
         tally, saved = output.tally, output.tally.rows
-        listing = Listing(job.sources, output.after)
+        listing.go_behind(output.after)
         work = what_to_do(job, listing, table)
         items = islice(work, None if job.limit is None else job.limit - saved)
-        with closing(_load_ahead(job, items, classifier, tally)) as photos:
+        with closing(_load(job, listing, items, classifier, tally)) as photos:
             for _ in _classify(photos, classifier, output, guard):
                 watch(tally)
         if not tally.rows:
@@ -112,44 +111,20 @@ def _classify(
         yield
 
 
-Loaded: TypeAlias = Decoded | Row
-_Fetched: TypeAlias = tuple[Item, bytes | Row, float]
-_Timed: TypeAlias = tuple[Loaded, float, float]
-
-
-def _load_ahead(
-    job: Job, items: Iterator[Item], classifier: Classifier, tally: Tally
+def _load(
+    job: Job, listing: Listing, items: Iterator[Item], classifier: Classifier, tally: Tally
 ) -> Generator[Loaded, None, None]:
-    """Read and decode photos in order, ahead of the model; rows that stay pass through."""
-
-    def fetch(item: Item) -> _Fetched:
-        begun = time.perf_counter()
-        data = read(item) if isinstance(item, ImageRef) else item
-        return item, data, time.perf_counter() - begun
-
-    def then(fetched: _Fetched) -> _Timed:
-        item, data, read_seconds = fetched
-        begun = time.perf_counter()
-        if isinstance(item, ImageRef) and isinstance(data, bytes):
-            return classifier.decode(item, data), read_seconds, time.perf_counter() - begun
-        assert not isinstance(data, bytes)  # noqa: S101 - only a photo has bytes
-        return data, read_seconds, 0.0
-
-    def late(item: Item) -> _Timed:
-        ref = item if isinstance(item, ImageRef) else item.ref
-        message = f"no answer within {job.read_timeout:g} s"
-        return Unreadable(ref, "timeout", message), job.read_timeout, 0.0
-
+    """Photos ahead of the model, with threads for the way that they come."""
     workers = job.workers or usable_cpus()
-    depth = 2 * classifier.session.batch_size + workers
-    limit = TimeLimit(job.read_timeout, late)
-    loaded: Generator[_Timed, None, None]
-    loaded = prefetch(fetch, items, workers=workers, depth=depth, then=then, limit=limit)
-    with closing(loaded):
-        for photo, read_seconds, decode_seconds in loaded:
-            tally.seconds["read"] += read_seconds
-            tally.seconds["decode"] += decode_seconds
-            yield photo
+    return load_ahead(
+        items,
+        classifier,
+        Reader(listing.stores),
+        tally,
+        readers=REMOTE_READERS if listing.may_be_remote else workers,
+        workers=workers,
+        timeout=job.read_timeout,
+    )
 
 
 def _identity(
@@ -159,7 +134,7 @@ def _identity(
     session = classifier.session
     how = {"update": job.update, "prune": job.prune, "retry_unreadable": job.retry_unreadable}
     return {
-        "sources": list(job.sources),
+        "sources": [identified(source) for source in job.sources],
         "lists": listing.lists,
         "limit": job.limit,
         "model": model,
@@ -175,7 +150,7 @@ def _identity(
 def _no_photo(listing: Listing) -> SourceError:
     ignored = listing.ignored.hidden + listing.ignored.other
     return SourceError(
-        f"no photo in {', '.join(listing.sources)} ({ignored} other files ignored);"
+        f"no photo in {', '.join(map(shown, listing.sources))} ({ignored} other files ignored);"
         " check the path, and the suffixes that count as photos in run --help"
     )
 
@@ -200,6 +175,7 @@ def _record(
         ok=tally.rows - unreadable,
         unreadable=dict(tally.unreadable),
         ignored=ignored,
+        retries=tally.retries,
         classes={name: tally.classes[name] for name in classifier.card.classes},
         provider=session.provider,
         model={
@@ -209,7 +185,7 @@ def _record(
             "sha256": model,
         },
         settings={
-            "sources": [printable(source) for source in job.sources],
+            "sources": [shown(printable(source)) for source in job.sources],
             "limit": job.limit,
             "read_timeout": job.read_timeout,
             "top_k": classifier.top_k,

@@ -32,6 +32,8 @@ class Tally:
     """By reason code."""
     classes: Counter[str] = field(default_factory=Counter)
     """By class name."""
+    retries: int = 0
+    """Reads of remote photos that were tried again."""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     """By stage."""
     _before: float = 0.0
@@ -50,6 +52,7 @@ class Tally:
             "rows": self.rows,
             "unreadable": dict(self.unreadable),
             "classes": dict(self.classes),
+            "retries": self.retries,
             "seconds": self.seconds,
             "elapsed": self.elapsed,
         }
@@ -63,6 +66,7 @@ class Tally:
             rows=value["rows"],
             unreadable=Counter(value["unreadable"]),
             classes=Counter(value["classes"]),
+            retries=value["retries"],
             seconds=dict(value["seconds"]),
             _before=value["elapsed"],
         )
@@ -102,6 +106,7 @@ class RunRecord:
     ok: int
     unreadable: Mapping[str, int]
     ignored: Mapping[str, int]
+    retries: int
     classes: Mapping[str, int]
     provider: str
     model: Mapping[str, Any]

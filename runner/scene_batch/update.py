@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from scene_batch.errors import OutputError, UsageError
 from scene_batch.job import Job
+from scene_batch.object_store import shown
 from scene_batch.records import ImageRef, Place, Prediction, Row, Unreadable
 from scene_batch.sinks.table import RECORD_KEY, printable, schema, to_rows
 from scene_batch.sources import Listing
@@ -221,7 +222,7 @@ def old_table(job: Job, model: str, top_k: int) -> OldTable | None:
     table = OldTable(path)
     table.check(model, top_k)
     if not job.update:
-        table.check_sources([printable(source) for source in job.sources])
+        table.check_sources([shown(printable(source)) for source in job.sources])
     return table
 
 

@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scene_batch import pipeline
 from scene_batch.classifier import Classifier
 from scene_batch.errors import (
     AccountingError,
@@ -37,6 +36,7 @@ from scene_batch.pipeline import Job, run
 from scene_batch.record import Tally
 from scene_batch.records import Row
 from scene_batch.sinks import saved
+from scene_batch.sources import Reader
 from support import command, process_environment, save_colour_model, save_shade, scene_batch
 
 
@@ -108,8 +108,8 @@ def test_only_what_was_not_saved_is_computed_again(
     with pytest.raises(KeyboardInterrupt):
         run(job, colours, _broken_off_at(150))
     read_again = []
-    real = pipeline.read
-    monkeypatch.setattr(pipeline, "read", lambda ref: read_again.append(ref) or real(ref))
+    real = Reader.read
+    monkeypatch.setattr(Reader, "read", lambda self, ref: read_again.append(ref) or real(self, ref))
     run(job, colours)
     assert len(read_again) <= 50 + saved.PART_ROWS + colours.session.batch_size
 
@@ -397,14 +397,14 @@ def test_a_hung_read_is_a_row_and_too_many_stop_the_run(
     for number in range(12):
         save_shade(tmp_path / "photos" / f"{number:02}.png", number)
     forever, hung = threading.Event(), {"03.png"}
-    real = pipeline.read
+    real = Reader.read
 
-    def read(ref: Any) -> Any:
+    def read(reader: Reader, ref: Any) -> Any:
         if Path(ref.path).name in hung:
             forever.wait(60)
-        return real(ref)
+        return real(reader, ref)
 
-    monkeypatch.setattr(pipeline, "read", read)
+    monkeypatch.setattr(Reader, "read", read)
     job = Job((str(tmp_path / "photos"),), str(tmp_path / "p.parquet"), workers=2, read_timeout=0.3)
     record = run(job, colours)
     assert record.unreadable == {"timeout": 1}
@@ -659,14 +659,14 @@ def test_hung_reads_do_not_stop_at_the_same_place_for_ever(
 ) -> None:
     for number in range(20):
         save_shade(tmp_path / "photos" / f"{number:02}.png", number)
-    forever, real = threading.Event(), pipeline.read
+    forever, real = threading.Event(), Reader.read
 
-    def read(ref: Any) -> Any:
+    def read(reader: Reader, ref: Any) -> Any:
         if Path(ref.path).name in ("05.png", "06.png", "12.png", "13.png"):
             forever.wait(60)
-        return real(ref)
+        return real(reader, ref)
 
-    monkeypatch.setattr(pipeline, "read", read)
+    monkeypatch.setattr(Reader, "read", read)
     job = Job((str(tmp_path / "photos"),), str(tmp_path / "p.parquet"), workers=2, read_timeout=0.2)
     for _ in range(2):
         with pytest.raises(HungReadsError):

@@ -30,11 +30,12 @@ _HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "pandas", "torch", "jax"}
 
 # Lowest first: a module imports from rows above its own, or from its own row.
 _RANKS = [
-    {"errors", "records", "cpus", "interruption", "job"},
+    {"errors", "records", "cpus", "interruption", "job", "object_store"},
     {"preprocess", "model"},
     {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record"},
     {"classifier"},
     {"update", "golden"},
+    {"loading"},
     {"pipeline"},
     {"cli"},
 ]

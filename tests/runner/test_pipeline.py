@@ -17,6 +17,7 @@ import pytest
 from scene_batch import pipeline
 from scene_batch.classifier import Classifier
 from scene_batch.errors import AccountingError, OutputError, OutputExistsError, SourceError
+from scene_batch.loading import REMOTE_READERS
 from scene_batch.pipeline import Job, run
 from scene_batch.record import Tally
 from scene_batch.sources import Listing
@@ -102,7 +103,7 @@ def test_read_ahead_is_bounded(
     names = tmp_path / "names.txt"
     names.write_text(f"{photo}\n" * 500)
     listing = Listing([f"@{names}"])
-    monkeypatch.setattr(pipeline, "Listing", lambda sources, after=None: listing)
+    monkeypatch.setattr(pipeline, "Listing", lambda sources, stores: listing)
     ahead = []
 
     def watch(tally: Tally) -> None:
@@ -110,7 +111,7 @@ def test_read_ahead_is_bounded(
 
     run(Job((f"@{names}",), str(tmp_path / "p.parquet"), workers=3), colours, watch)
     assert listing.found == 500
-    assert max(ahead) <= 2 * colours.session.batch_size + 3
+    assert max(ahead) <= 2 * colours.session.batch_size + REMOTE_READERS
 
 
 def test_photos_and_rows_that_differ_are_a_defect_and_no_table(

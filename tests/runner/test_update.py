@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scene_batch import pipeline
 from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputError, UsageError
 from scene_batch.pipeline import Job, run
 from scene_batch.record import Tally
 from scene_batch.sinks import saved
+from scene_batch.sources import Reader
 from support import save_colour_model, save_photo, save_shade, scene_batch
 
 
@@ -33,13 +33,13 @@ def photos(tmp_path: Path) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the photos that are read."""
     names: list[str] = []
-    real = pipeline.read
+    real = Reader.read
 
-    def read(ref: Any) -> Any:
+    def read(reader: Reader, ref: Any) -> Any:
         names.append(Path(ref.path).name)
-        return real(ref)
+        return real(reader, ref)
 
-    monkeypatch.setattr(pipeline, "read", read)
+    monkeypatch.setattr(Reader, "read", read)
     return names
 
 

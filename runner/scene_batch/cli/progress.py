@@ -80,6 +80,7 @@ class Progress:
             f"{unreadable} unreadable" + (f" ({reasons})" if reasons else ""),
             *([classes] if classes else []),
             *([f"{ignored} other files ignored"] if ignored else []),
+            *([f"{record.retries} reads retried"] if record.retries else []),
             f"{record.photos_per_second:.0f} photos/s",
             f"bottleneck {_STAGE_NAMES[record.bottleneck]}",
             f"provider {record.provider}",

@@ -6,14 +6,17 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
+from scene_batch.object_store import BUCKET_SCHEMES, Address, Stores, is_url, shown
 from scene_batch.records import ImageRef, Place
 from scene_batch.sources.directory import Directory, Ignored, image_ref
 from scene_batch.sources.file_list import FileList
-from scene_batch.sources.reading import read
+from scene_batch.sources.prefix import Prefix, RemotePhoto, find_object
+from scene_batch.sources.reading import Fetched, Reader, read
 
-__all__ = ["Ignored", "Listing", "read"]
+__all__ = ["Fetched", "Ignored", "Listing", "Reader", "read"]
 
 
 @dataclass(slots=True)
@@ -22,33 +25,46 @@ class Listing:
 
     Raises:
         SourceNotFoundError: One of them does not exist.
-        SourceError: Two of them hold the same photos.
+        SourceError: Two of them hold the same photos, or one cannot be listed.
+        StoreError: The environment does not say how to open one.
     """
 
     sources: Sequence[str]
     after: ImageRef | None = None
     """The last photo of this job that is done: those behind it follow."""
+    stores: Stores = field(default_factory=Stores)
     ignored: Ignored = field(init=False)
     found: int = field(init=False, default=0)
     """Photos yielded so far."""
     names: list[str] = field(init=False)
     """The sources as their photos' paths begin."""
-    _opened: list[Directory | FileList | SinglePhoto] = field(init=False, repr=False)
+    _opened: list[Source] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Open each source, so that what is wrong is said before any work."""
         self.names = [tidy(source) for source in self.sources]
         if not self.names:
-            raise UsageError("no source: name a directory, a photo or an @list")
+            raise UsageError("no source: name a directory, a prefix, a photo or an @list")
         _refuse_overlap(self.names)
-        done = self.after.place if self.after else Place()
-        self.ignored = Ignored(done.hidden, done.other)
+        self.ignored = Ignored()
+        self.go_behind(self.after)
         self._opened = [self._open(name, number) for number, name in enumerate(self.names)]
+
+    def go_behind(self, after: ImageRef | None) -> None:
+        """Begin behind a photo that is done."""
+        self.after = after
+        done = after.place if after else Place()
+        self.ignored.hidden, self.ignored.other = done.hidden, done.other
 
     @property
     def continuable(self) -> bool:
         """Whether the sources can be read again: not standard input, nor another pipe."""
         return all(source.is_file for source in self._lists)
+
+    @property
+    def may_be_remote(self) -> bool:
+        """Whether photos may have to come over a network: a list is not read to find out."""
+        return any(not isinstance(source, Directory | SinglePhoto) for source in self._opened)
 
     @property
     def lists(self) -> dict[str, str]:
@@ -74,16 +90,25 @@ class Listing:
             else:
                 yield from source.refs(after.path if after else None)
 
-    def _open(self, name: str, number: int) -> Directory | FileList | SinglePhoto:
+    def _open(self, name: str, number: int) -> Source:
         if name.startswith("@"):
             return FileList(name[1:], number)
-        if "://" in name:
-            raise SourceError(f"{name}: this version reads local directories, files and @lists")
+        if is_url(name):
+            return self._open_remote(name, number)
         if Path(name).is_dir():
             return Directory(name, self.ignored, number)
         if os.path.lexists(name):
             return SinglePhoto(name, number)
         raise SourceNotFoundError(f"no such file or directory: {name!r}; check the path")
+
+    def _open_remote(self, name: str, number: int) -> Prefix | RemotePhoto:
+        if not Address.parse(name).is_listable:
+            return RemotePhoto(name, number)
+        if not self.sources[number].endswith("/") and (meta := find_object(name, self.stores)):
+            return RemotePhoto(name, number, meta)
+        prefix = Prefix(name, self.ignored, self.stores, number)
+        prefix.check()
+        return prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +124,21 @@ class SinglePhoto:
             yield image_ref(os.fsencode(self.path), Place(self.source))
 
 
+Source: TypeAlias = Directory | FileList | Prefix | RemotePhoto | SinglePhoto
+
+
 def tidy(source: str) -> str:
     """A source as typed, without a leading ``./`` and doubled or trailing slashes.
 
     Nothing is resolved: what the table says opens as it stands.
     """
-    if source.startswith("@") or "://" in source:
+    if source.startswith("@"):
         return source
+    scheme, separator, rest = source.partition("://")
+    if separator:
+        if scheme not in BUCKET_SCHEMES:
+            return source
+        return f"{scheme}://{'/'.join(part for part in rest.split('/') if part)}"
     root = "/" if source.startswith("/") else ""
     parts = [part for part in source.split("/") if part]
     while len(parts) > 1 and parts[0] == ".":
@@ -116,9 +149,13 @@ def tidy(source: str) -> str:
 
 def _refuse_overlap(names: Sequence[str]) -> None:
     """Refuse sources that contain each other: their photos would have two rows."""
-    local = [name for name in names if not name.startswith("@") and "://" not in name]
-    resolved = sorted((Path(os.path.realpath(name)), name) for name in local)
+    roots = [name for name in names if not name.startswith("@")]
+    resolved = sorted(
+        (Path(name if is_url(name) else os.path.realpath(name)), name) for name in roots
+    )
     for index, (path, name) in enumerate(resolved):
         for other, other_name in resolved[:index]:
             if path.is_relative_to(other):
-                raise SourceError(f"{name!r} is already in {other_name!r}: name one of them")
+                raise SourceError(
+                    f"{shown(name)!r} is already in {shown(other_name)!r}: name one of them"
+                )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from scene_batch.errors import SourceError, SourceNotFoundError
+from scene_batch.object_store import is_url
 from scene_batch.records import ImageRef, Place
 from scene_batch.sources.directory import image_ref
 
@@ -63,7 +64,7 @@ class FileList:
         try:
             for line, path in enumerate(paths(), 1):
                 if line > (after or 0) and path.strip():
-                    yield image_ref(os.fsencode(path), Place(self.source, line))
+                    yield _ref(path, Place(self.source, line))
         except OSError as error:
             raise self._unreadable(error) from None
         except csv.Error as error:
@@ -115,3 +116,8 @@ class FileList:
 
     def _no_column(self) -> SourceError:
         return SourceError(f"the list {self.name!r} has no column {COLUMN!r}; name it so")
+
+
+def _ref(path: str, place: Place) -> ImageRef:
+    # A remote photo's size is not asked for: the one request is that for its bytes.
+    return ImageRef(path, place=place) if is_url(path) else image_ref(os.fsencode(path), place)

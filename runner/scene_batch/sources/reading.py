@@ -4,15 +4,120 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from scene_batch.records import ImageRef, Unreadable
+from scene_batch.errors import SceneBatchError
+from scene_batch.object_store import ShortReadError, Stores, cause_of, is_url
+from scene_batch.records import ImageRef, Unreadable, UnreadableCode
+from scene_batch.sources.prefix import microseconds
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
 
 MAX_BYTES = 1 << 30
 """The largest encoded photo read into memory."""
 
+_RETRY_SHARE = 0.5
+"""Of the time limit: the last attempt begins before that, and still has time to end."""
 
-def read(ref: ImageRef) -> bytes | Unreadable:
-    """Read one photo, or say why it gives a row without a class."""
+
+class Fetched(NamedTuple):
+    """A photo's bytes, or why there are none."""
+
+    ref: ImageRef
+    """The photo; with the size and time of what was read, where that has changed."""
+    data: bytes | Unreadable
+    retries: int = 0
+
+
+class Reader:
+    """Reads photos from files, buckets and the web; safe for threads.
+
+    Args:
+        stores: Where remote photos are; None: opened here as they are needed.
+    """
+
+    def __init__(self, stores: Stores | None = None) -> None:
+        self._stores = stores or Stores()
+
+    def read(self, ref: ImageRef) -> Fetched:
+        """Read one photo, or say why it gives a row without a class.
+
+        A remote one is asked for again after faults that may pass, with exponential backoff and
+        full jitter, until half of the stores' time limit.
+        """
+        if not is_url(ref.path):
+            return Fetched(ref, _read_local(ref))
+        return self._get(ref)
+
+    def _get(self, ref: ImageRef) -> Fetched:
+        from obstore.exceptions import BaseError
+        from tenacity import Retrying, retry_if_exception, stop_before_delay
+        from tenacity import wait_random_exponential as backoff
+
+        attempts = 0
+
+        def once() -> Fetched:
+            nonlocal attempts
+            attempts += 1
+            return self._get_once(ref)
+
+        again = Retrying(
+            retry=retry_if_exception(lambda error: cause_of(error).may_pass),
+            stop=stop_before_delay(self._stores.timeout * _RETRY_SHARE),
+            wait=backoff(multiplier=0.1, max=min(5.0, self._stores.timeout / 12)),
+            reraise=True,
+        )
+        try:
+            fetched = again(once)
+        except SceneBatchError as error:  # a list's line that cannot be opened at all
+            fetched = Fetched(ref, Unreadable(ref, "fetch_failed", str(error)))
+        except (BaseError, OSError, ValueError) as error:
+            cause = cause_of(error)
+            code = _CODES.get(cause.kind, "fetch_failed")
+            fetched = Fetched(ref, Unreadable(ref, code, cause.text))
+        return fetched._replace(retries=attempts - 1)
+
+    def _get_once(self, ref: ImageRef) -> Fetched:
+        store, key = self._stores.find(ref.path)
+        answer = store.get(key)
+        if answer.meta["size"] > MAX_BYTES:
+            return Fetched(ref, _too_large(ref, answer.meta["size"]))
+        data = bytes(answer.bytes())
+        return Fetched(_as_read(ref, answer.meta, len(data)), data)
+
+
+_CODES: dict[str, UnreadableCode] = {
+    "missing": "missing",
+    "no_bucket": "missing",
+    "forbidden": "permission",
+    "credentials": "permission",
+    "timeout": "timeout",
+}
+
+
+def _as_read(ref: ImageRef, meta: ObjectMeta, size: int) -> ImageRef:
+    """The reference with what was really read; it keeps the finer time of its listing.
+
+    Raises:
+        ShortReadError: The store has another number of bytes.
+    """
+    moment = microseconds(meta["last_modified"])
+    # A header counts whole seconds, a listing may count finer.
+    same = ref.modified_at is not None and moment == ref.modified_at // 1_000_000 * 1_000_000
+    if same and size == ref.size_bytes:
+        return ref
+    if same:
+        raise ShortReadError(size, ref.size_bytes or 0)
+    return replace(ref, size_bytes=size, modified_at=moment)
+
+
+def _too_large(ref: ImageRef, size: int) -> Unreadable:
+    return Unreadable(ref, "too_large", f"{size} bytes are over {MAX_BYTES}")
+
+
+def _read_local(ref: ImageRef) -> bytes | Unreadable:
     try:
         return _read_file(ref)
     except (FileNotFoundError, NotADirectoryError):
@@ -34,5 +139,10 @@ def _read_file(ref: ImageRef) -> bytes | Unreadable:
         if not stat.S_ISREG(status.st_mode):
             return Unreadable(ref, "not_a_file", "not a regular file")
         if status.st_size > MAX_BYTES:
-            return Unreadable(ref, "too_large", f"{status.st_size} bytes are over {MAX_BYTES}")
+            return _too_large(ref, status.st_size)
         return f.read()
+
+
+def read(ref: ImageRef) -> bytes | Unreadable:
+    """Read one photo alone; a ``Reader`` keeps its connections for the next."""
+    return Reader().read(ref).data

@@ -1,0 +1,101 @@
+"""Photos, read and decoded ahead of the model: in order, within bounds of number and bytes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from scene_batch.classifier import Classifier
+from scene_batch.prefetch import Room, TimeLimit, prefetch
+from scene_batch.record import Tally
+from scene_batch.records import Decoded, ImageRef, Row, Unreadable
+from scene_batch.sources import Fetched, Reader
+from scene_batch.update import Item
+
+REMOTE_READERS = 32
+"""Photos on their way at once where they come over a network; a waiting thread costs nothing."""
+ROOM_BYTES = 128 << 20
+"""Of the photos ahead, still encoded."""
+UNKNOWN_BYTES = 4 << 20
+"""What a photo counts for whose size is not known: a line of a list that is a URL."""
+
+Loaded: TypeAlias = Decoded | Row
+
+
+@dataclass(slots=True)
+class _Loading:
+    """A photo on its way, and what it took."""
+
+    result: Loaded
+    read_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    retries: int = 0
+
+
+def load_ahead(  # noqa: PLR0913 - each sizes one thing
+    items: Iterator[Item],
+    classifier: Classifier,
+    reader: Reader,
+    tally: Tally,
+    *,
+    readers: int,
+    workers: int,
+    timeout: float,
+) -> Generator[Loaded, None, None]:
+    """Read and decode photos in order, ahead of the model; rows that stay pass through.
+
+    Args:
+        items: Photos, and rows that are known already.
+        classifier: What they are decoded for.
+        reader: What reads them.
+        tally: Where times and retries are counted.
+        readers: Threads that read.
+        workers: Threads that decode.
+        timeout: Seconds after which a read that has not come back is given up.
+    """
+
+    def fetch(item: Item) -> tuple[Fetched | Row, float]:
+        begun = time.perf_counter()
+        fetched = reader.read(item) if isinstance(item, ImageRef) else item
+        return fetched, time.perf_counter() - begun
+
+    def then(got: tuple[Fetched | Row, float]) -> _Loading:
+        fetched, read_seconds = got
+        if not isinstance(fetched, Fetched):
+            return _Loading(fetched)
+        ref, data, retries = fetched
+        if isinstance(data, Unreadable):
+            return _Loading(data, read_seconds, retries=retries)
+        begun = time.perf_counter()
+        photo = classifier.decode(ref, data)
+        return _Loading(photo, read_seconds, time.perf_counter() - begun, retries)
+
+    def late(item: Item) -> _Loading:
+        ref = item if isinstance(item, ImageRef) else item.ref
+        return _Loading(Unreadable(ref, "timeout", f"no answer within {timeout:g} s"), timeout)
+
+    loaded = prefetch(
+        fetch,
+        items,
+        workers=workers,
+        depth=2 * classifier.session.batch_size + max(workers, readers),
+        then=then,
+        readers=readers,
+        room=Room(ROOM_BYTES, _bytes_needed),
+        limit=TimeLimit(timeout, late),
+    )
+    with closing(loaded):
+        for photo in loaded:
+            tally.seconds["read"] += photo.read_seconds
+            tally.seconds["decode"] += photo.decode_seconds
+            tally.retries += photo.retries
+            yield photo.result
+
+
+def _bytes_needed(item: Item) -> int:
+    if not isinstance(item, ImageRef):
+        return 0
+    return UNKNOWN_BYTES if item.size_bytes is None else item.size_bytes

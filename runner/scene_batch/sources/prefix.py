@@ -1,0 +1,219 @@
+"""Photos under a prefix of a bucket, in the order of their keys, a page in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import chain, count
+from typing import TYPE_CHECKING
+
+from scene_batch.errors import SourceError
+from scene_batch.object_store import Address, Cause, Stores, cause_of
+from scene_batch.prefetch import prefetch
+from scene_batch.records import ImageRef, Place
+from scene_batch.sources.directory import Ignored, has_photo_suffix
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import ObjectStore
+
+_PAGE = 1000
+"""Keys taken from a listing at a time: what stores send at once."""
+_ATTEMPTS = 8
+"""For a page whose body breaks off; obstore repeats only requests that fail before that."""
+
+
+@dataclass(slots=True)
+class Prefix:
+    """A prefix as typed, without a closing slash: a folder of a bucket."""
+
+    url: str
+    ignored: Ignored
+    stores: Stores
+    source: int = 0
+    """The number of this source in its job."""
+    _address: Address = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take the URL apart."""
+        self._address = Address.parse(self.url)
+
+    def check(self) -> None:
+        """Ask for the first keys, so that what is wrong is said before any work.
+
+        Raises:
+            SourceError: The prefix cannot be listed.
+        """
+        from obstore.exceptions import BaseError
+
+        try:
+            store = self.stores.open(self._address, "short")
+            next(iter(store.list(self._address.key or None, chunk_size=1)), None)
+        except (BaseError, OSError) as error:
+            raise _cannot_list(self.url, cause_of(error)) from None
+
+    def refs(self, after: str | None = None) -> Iterator[ImageRef]:
+        """Yield the photos below, bytewise by key, those behind ``after`` where it is given.
+
+        Raises:
+            SourceError: The listing breaks off, holds a key that cannot be read, or has no order.
+        """
+        last = None if after is None else after.removeprefix(f"{self._address.root}/")
+        skip = len(self._address.key) + 1 if self._address.key else 0
+        hidden = ""
+        place = self._place()
+        for meta in self._objects(last):
+            key, size = meta["path"], meta["size"]
+            if hidden.endswith("/") and key.startswith(hidden):
+                continue
+            if (end := _hidden_end(key, skip)) is not None:
+                hidden = key[:end]
+                self.ignored.hidden += 1
+                place = self._place()
+            elif not has_photo_suffix(key.encode()):
+                if size:  # no directory marker
+                    self.ignored.other += 1
+                    place = self._place()
+            elif last is not None and key <= last:
+                self._check_marker(key, size, last)
+            elif size or self._exists(key):
+                yield _ref(f"{self._address.root}/{key}", meta, place)
+            last = max(last or "", key)
+
+    def _place(self) -> Place:
+        return Place(self.source, None, self.ignored.hidden, self.ignored.other)
+
+    def _check_marker(self, key: str, size: int, last: str) -> None:
+        """Pass over ``x.jpg/``, which obstore shows as ``x.jpg`` and the store lists later."""
+        if size:
+            raise SourceError(
+                f"{self.url}: the store lists {key!r} after {last!r}, not in the order of keys;"
+                " name its photos in an @list"
+            )
+
+    def _exists(self, key: str) -> bool:
+        """Whether an object without bytes is a photo's, and no directory marker ``x.jpg/``."""
+        from obstore.exceptions import BaseError
+
+        try:
+            self.stores.open(self._address).head(key)
+        except (BaseError, OSError) as error:
+            cause = cause_of(error)
+            if cause.kind == "missing":
+                return False
+            if cause.kind != "forbidden":  # then it is a row that says so
+                raise self._broken_off(cause) from None
+        return True
+
+    def _objects(self, last: str | None) -> Iterator[ObjectMeta]:
+        """What lies behind a key, page after page; a page that breaks off is asked for again."""
+        from obstore.exceptions import BaseError
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt
+        from tenacity import wait_random_exponential as backoff
+
+        store = self.stores.open(self._address)
+        pages = _Pages(store, self._address.key or None, last)
+        again = Retrying(
+            retry=retry_if_exception(lambda error: cause_of(error).may_pass),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=backoff(multiplier=0.1, max=5),
+            reraise=True,
+        )
+        # In a thread, a page ahead, so that nobody waits for the store at the end of each page.
+        ahead: Generator[Sequence[ObjectMeta], None, None]
+        ahead = prefetch(lambda _: again(pages.next), count(), workers=1, depth=2)
+        with closing(ahead):
+            try:
+                for page in ahead:
+                    if not page:
+                        return
+                    yield from page
+            except (BaseError, OSError) as error:
+                raise self._broken_off(cause_of(error)) from None
+
+    def _broken_off(self, cause: Cause) -> SourceError:
+        return SourceError(f"{_cannot_list(self.url, cause)}; then the same command continues")
+
+
+@dataclass(slots=True)
+class _Pages:
+    """A listing that can be taken up again behind the last key that came."""
+
+    store: ObjectStore
+    prefix: str | None
+    last: str | None
+    _stream: Iterator[Sequence[ObjectMeta]] | None = None
+
+    def next(self) -> Sequence[ObjectMeta]:
+        """The next page; empty at the end."""
+        try:
+            if self._stream is None:
+                self._stream = iter(
+                    self.store.list(self.prefix, offset=self.last, chunk_size=_PAGE)
+                )
+            page = next(self._stream, ())
+        except BaseException:
+            self._stream = None
+            raise
+        self.last = max(chain([self.last or ""], (meta["path"] for meta in page))) or None
+        return page
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePhoto:
+    """One photo by its URL, whatever its suffix."""
+
+    url: str
+    source: int
+    meta: ObjectMeta | None = None
+    """What the store says of it; None where it was not asked."""
+
+    def refs(self, after: str | None = None) -> Iterator[ImageRef]:
+        """Yield it, unless it is done."""
+        if after is None:
+            yield _ref(self.url, self.meta, Place(self.source))
+
+
+def find_object(url: str, stores: Stores) -> ObjectMeta | None:
+    """What a store says of the object of this name; None where there is none to be seen."""
+    from obstore.exceptions import BaseError
+
+    address = Address.parse(url)
+    if not address.key:
+        return None
+    try:
+        return stores.open(address, "short").head(address.key)
+    except (BaseError, OSError):  # whatever is wrong, listing will say
+        return None
+
+
+def _ref(url: str, meta: ObjectMeta | None, place: Place) -> ImageRef:
+    if meta is None:
+        return ImageRef(url, place=place)
+    return ImageRef(url, meta["size"], microseconds(meta["last_modified"]), place)
+
+
+def microseconds(moment: datetime) -> int | None:
+    """Since 1970 UTC; None for 1970 itself, which is what obstore says where it does not know."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) or None
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _cannot_list(url: str, cause: Cause) -> SourceError:
+    return SourceError(f"cannot list {url!r}: {cause.text}")
+
+
+def _hidden_end(key: str, start: int) -> int | None:
+    """Where the first segment behind ``start`` that begins with a dot ends; None without one."""
+    if key.startswith(".", start):
+        begin = start
+    elif (dot := key.find("/.", start)) >= 0:
+        begin = dot + 1
+    else:
+        return None
+    end = key.find("/", begin)
+    return len(key) if end < 0 else end + 1

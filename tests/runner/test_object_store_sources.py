@@ -1,0 +1,473 @@
+"""Photos in buckets and on the web: listed in order, read once, counted whatever happens."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sys
+import threading
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from buckets import SECRET, Bucket
+from front import CUT, Fault, Request, slow_down, some
+from scene_batch.classifier import Classifier
+from scene_batch.errors import SourceError, StoreError, UsageError
+from scene_batch.job import Job
+from scene_batch.object_store import Stores
+from scene_batch.pipeline import run
+from scene_batch.records import Unreadable
+from scene_batch.sources import Listing, Reader
+from support import save_shade, scene_batch
+
+COLUMNS = ["class", "probability", "top_k", "status", "error", "size_bytes"]
+
+
+def _paths(*sources: str) -> list[str]:
+    return [ref.path for ref in Listing(sources)]
+
+
+def _rows(out: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(out).to_pylist()
+    return rows
+
+
+ODD_NAMES = [
+    "a b.jpg",
+    "ä/ö.jpg",
+    "100%.jpg",
+    "a%20b.jpg",
+    "#1.jpg",
+    "what?.jpg",
+    "a+b.jpg",
+    "~x.jpg",
+    "back\\slash.jpg",
+    "st*r.jpg",
+    "{x}&<y>.jpg",
+    "q\"uote'.jpg",
+    "日本.JPG",
+    "a.jpg",
+    "a/b.png",
+    "a-b.jpg",
+    "deep/er/and/deeper/x.tiff",
+]
+
+
+def test_a_bucket_and_a_disk_give_the_same_photos_in_the_same_order(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    others = ["notes.txt", ".hidden.jpg", ".git/1.jpg", ".git/2.jpg", "d/.cache/x/y.jpg", "d/e.csv"]
+    for name in ODD_NAMES + others:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        if not (tmp_path / name).is_dir():
+            (tmp_path / name).write_bytes(name.encode())
+            bucket.put(f"in/{name}", name.encode())
+    disk, prefix = Listing([str(tmp_path)]), Listing([f"{bucket.url}/in"])
+    found = list(prefix)
+    on_disk = [(os.path.relpath(ref.path, tmp_path), ref.size_bytes) for ref in disk]
+    assert [
+        (ref.path.removeprefix(f"{bucket.url}/in/"), ref.size_bytes) for ref in found
+    ] == on_disk
+    assert prefix.ignored == disk.ignored
+    reader = Reader(prefix.stores)
+    for ref in found:
+        fetched = reader.read(ref)
+        assert fetched.data == ref.path.removeprefix(f"{bucket.url}/in/").encode()
+        assert fetched.ref == ref
+
+
+def test_a_prefix_is_a_folder_or_the_object_of_that_name(bucket: Bucket) -> None:
+    for key in ("pre/a.jpg", "pre.jpg", "prefix/b.jpg", "single.jpg", "single.jpg/inside.jpg"):
+        bucket.put(key, b"x")
+    assert _paths(f"{bucket.url}/pre") == [f"{bucket.url}/pre/a.jpg"]
+    assert _paths(f"{bucket.url}/pre//") == [f"{bucket.url}/pre/a.jpg"]
+    assert _paths(f"{bucket.url}/single.jpg") == [f"{bucket.url}/single.jpg"]
+    assert _paths(f"{bucket.url}/single.jpg/") == [f"{bucket.url}/single.jpg/inside.jpg"]
+    assert len(_paths(bucket.url)) == len(_paths(f"{bucket.url}/")) == 5
+
+
+def test_directory_markers_are_no_photos_and_empty_objects_are(bucket: Bucket) -> None:
+    for key in (
+        "m/",
+        "m/x.jpg/",
+        "m/x.jpg-1.png",
+        "m/sub/",
+        "m/y.jpg",
+        "m/y.jpg-0.png",
+        "m/y.jpg/",
+    ):
+        bucket.put(key, b"" if key.endswith("/") else b"x")
+    bucket.put("m/z.jpg")
+    listing = Listing([f"{bucket.url}/m"])
+    refs = list(listing)
+    names = ["x.jpg-1.png", "y.jpg", "y.jpg-0.png", "z.jpg"]
+    assert [ref.path for ref in refs] == [f"{bucket.url}/m/{name}" for name in names]
+    assert (listing.ignored.hidden, listing.ignored.other) == (0, 0)
+    for number, ref in enumerate(refs):
+        rest = Listing([f"{bucket.url}/m"], after=ref)
+        assert [r.path for r in rest] == [r.path for r in refs[number + 1 :]]
+
+
+@pytest.mark.parametrize("key", ["b//x.jpg", "b/./x.jpg", "b/../x.jpg", "b/x.jpg//"])
+def test_a_key_that_cannot_be_read_stops_the_listing_by_its_name(
+    key: str, bucket: Bucket, colours: Classifier, tmp_path: Path
+) -> None:
+    for number in range(3):
+        bucket.put(f"a/{number}.jpg", b"x")
+    bucket.put(key, b"x")
+    bucket.put("c/x.jpg", b"x")
+    out = tmp_path / "p.parquet"
+    with pytest.raises(SourceError, match=rf"the key '{key.rstrip('/')}") as caught:
+        run(Job((bucket.url,), str(out)), colours)
+    assert "rename it" in str(caught.value)
+    assert not out.exists()
+
+
+def test_a_listing_goes_on_behind_the_last_photo(bucket: Bucket) -> None:
+    for number in range(2500):
+        bucket.put(f"p/{number:04}.jpg", b"x")
+    whole = list(Listing([f"{bucket.url}/p"]))
+    assert len(whole) == 2500
+    before = len(bucket.front.requests)
+    rest = list(Listing([f"{bucket.url}/p"], after=whole[1999]))
+    assert rest == whole[2000:]
+    listed = [r for r in bucket.front.requests[before:] if "start-after=p%2F1999.jpg" in r.query]
+    assert len(listed) == 1
+    asked = len([r for r in bucket.front.requests[before:] if "list-type" in r.query])
+    assert asked <= 3  # one for the check before
+
+
+def test_a_page_that_breaks_off_is_asked_for_again(bucket: Bucket) -> None:
+    for number in range(2100):
+        bucket.put(f"p/{number:04}.jpg", b"x")
+
+    def decide(request: Request) -> Fault | None:
+        faults = (CUT, slow_down(), Fault(drop=True), Fault(500, "InternalError"))
+        if "list-type" in request.query and request.number % 2:
+            return faults[request.number // 2 % 4]
+        return None
+
+    listing = Listing([f"{bucket.url}/p"])
+    bucket.front.decide = decide
+    assert [ref.path for ref in listing] == [f"{bucket.url}/p/{n:04}.jpg" for n in range(2100)]
+
+
+@pytest.fixture
+def filled(bucket: Bucket, album: Path) -> Bucket:
+    """The album in a bucket, and its thirty photos three times."""
+    for folder in ("a", "b", "c"):
+        bucket.fill(album, f"album/{folder}/")
+    return bucket
+
+
+def _from_disk(album: Path, tmp_path: Path, classifier: Classifier) -> list[dict[str, Any]]:
+    for folder in ("a", "b", "c"):
+        (tmp_path / "album").mkdir(exist_ok=True)
+        (tmp_path / "album" / folder).symlink_to(album)
+    run(Job((str(tmp_path / "album"),), str(tmp_path / "disk.parquet")), classifier)
+    return _rows(tmp_path / "disk.parquet")
+
+
+def test_a_bucket_behind_a_bad_line_gives_the_rows_of_the_disk(
+    filled: Bucket, album: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    busy, cut = some(0.08, slow_down()), some(0.04, CUT, seed=3)
+    filled.front.decide = lambda request: busy(request) or cut(request)
+    record = run(Job((f"{filled.url}/album",), str(tmp_path / "p.parquet")), colours)
+    disk = _from_disk(album, tmp_path, colours)
+    rows = _rows(tmp_path / "p.parquet")
+    assert [[row[name] for name in COLUMNS] for row in rows] == [
+        [row[name] for name in COLUMNS] for row in disk
+    ]
+    prefixes = [(f"{filled.url}/album", str(tmp_path / "album"))]
+    for remote, local in prefixes:
+        assert [r["path"].removeprefix(remote) for r in rows] == [
+            r["path"].removeprefix(local) for r in disk
+        ]
+    assert all(row["modified_at"] for row in rows)
+    assert record.retries == len(filled.front.photos) - 90 > 5
+
+
+def test_without_faults_each_photo_is_asked_for_once(
+    filled: Bucket, colours: Classifier, tmp_path: Path
+) -> None:
+    record = run(Job((f"{filled.url}/album",), str(tmp_path / "p.parquet")), colours)
+    assert record.retries == 0
+    assert sorted({r.path for r in filled.front.photos}) == sorted(
+        r.path for r in filled.front.photos
+    )
+    assert len(filled.front.photos) == 90
+
+
+def test_many_photos_are_on_their_way_at_once(
+    filled: Bucket, colours: Classifier, tmp_path: Path
+) -> None:
+    filled.front.decide = lambda request: Fault(delay=0.2) if request.is_photo else None
+    run(Job((f"{filled.url}/album",), str(tmp_path / "p.parquet"), workers=1), colours)
+    assert 16 <= filled.front.most_at_once <= 34
+
+
+FAULTS = {
+    "403": (Fault(403, "AccessDenied"), "permission: access denied", 1),
+    "404": (Fault(404, "NoSuchKey"), "missing: not found", 1),
+    "expired": (Fault(400, "ExpiredToken"), "permission: no valid credentials", 1),
+    "400": (Fault(400, "InvalidArgument"), "fetch_failed: HTTP 400 InvalidArgument", 1),
+    "503": (slow_down(), "fetch_failed: no sound answer; .*503 SlowDown", 2),
+    "500": (Fault(500, "InternalError"), "fetch_failed: .*HTTP 500", 2),
+    "429": (Fault(429, "TooManyRequests"), "fetch_failed: .*HTTP 429", 2),
+    "cut": (CUT, "fetch_failed: .*the connection broke", 2),
+    "dropped": (Fault(drop=True), "fetch_failed: no sound answer", 2),
+    "stalled": (Fault(sent=0.5, stall=5), "timeout: no answer in time", 2),
+    "slow first byte": (Fault(delay=5), "timeout: no answer in time", 2),
+    "too long": (Fault(declared=10), "fetch_failed: .*the connection broke", 2),
+    "too short": (Fault(declared=-10), r"fetch_failed: \d+ of \d+ bytes came", 2),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_photo_that_cannot_be_had_is_a_row_with_its_reason(
+    name: str, bucket: Bucket, album: Path
+) -> None:
+    fault, message, least = FAULTS[name]
+    bucket.fill(album, "in/")
+    ref = next(iter(Listing([f"{bucket.url}/in"])))
+    bucket.front.decide = lambda request: fault if request.is_photo else None
+    begun = time.monotonic()
+    fetched = Reader(Stores(1.6)).read(ref)
+    assert time.monotonic() - begun < 3
+    assert isinstance(fetched.data, Unreadable)
+    text = f"{fetched.data.code}: {fetched.data.message}"
+    assert re.match(message, text), text
+    assert fetched.retries + 1 == len(bucket.front.photos) >= least
+    assert bucket.name not in fetched.data.message
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, least) in FAULTS.items() if least > 1])
+def test_a_fault_that_passes_is_only_counted(name: str, bucket: Bucket, album: Path) -> None:
+    fault = FAULTS[name][0]
+    bucket.fill(album, "in/")
+    ref = next(iter(Listing([f"{bucket.url}/in"])))
+    bucket.front.decide = lambda request: fault if request.is_photo and not request.number else None
+    fetched = Reader(Stores(2.0)).read(ref)
+    assert fetched.data == (album / ref.path.removeprefix(f"{bucket.url}/in/")).read_bytes()
+    assert (fetched.retries, fetched.ref) == (1, ref)
+
+
+def test_a_photo_that_changes_while_it_is_read_is_whole_and_says_so(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    old, new = (save_shade(tmp_path / f"{n}.png", n).read_bytes() for n in (1, 2))
+    bucket.put("in/x.png", old)
+    (ref,) = Listing([f"{bucket.url}/in"])
+
+    def decide(request: Request) -> Fault | None:
+        if request.is_photo and not request.number:
+            bucket.put("in/x.png", new + bytes(7))  # another ETag, size and time
+            return Fault(sent=0.5, headers=(("ETag", '"old"'),), body=lambda _: old)
+        return None
+
+    time.sleep(1.1)
+    bucket.front.decide = decide
+    fetched = Reader().read(ref)
+    assert fetched.data == new + bytes(7)
+    assert fetched.ref.size_bytes == len(new) + 7
+    assert (fetched.ref.modified_at or 0) > (ref.modified_at or 0)
+
+
+def test_lists_mix_local_paths_and_urls(
+    bucket: Bucket, moto: str, colours: Classifier, tmp_path: Path
+) -> None:
+    photo = save_shade(tmp_path / "local.png", 3)
+    bucket.put("x y.png", photo.read_bytes())
+    bucket.client.put_object_acl(Bucket=bucket.name, Key="x y.png", ACL="public-read")
+    web = f"{bucket.front.url}/{bucket.name}/x%20y.png"
+    lines = [
+        str(photo),
+        f"{bucket.url}/x y.png",
+        web,
+        f"{web}?versionId=null&sig=a%2Fb",
+        f"{bucket.url}/gone.png",
+        f"{bucket.url}/a//b.png",
+        "ftp://server/x.png",
+        "http://127.0.0.1:9/x.png",
+    ]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    job = Job((f"@{tmp_path}/list.txt",), str(tmp_path / "p.parquet"), read_timeout=2)
+    run(job, colours)
+    rows = _rows(tmp_path / "p.parquet")
+    assert [row["path"] for row in rows] == lines
+    assert [row["status"] for row in rows] == ["ok"] * 4 + ["unreadable"] * 4
+    assert {row["probability"] for row in rows[:4]} == {rows[0]["probability"]}
+    assert {row["size_bytes"] for row in rows[:4]} == {photo.stat().st_size}
+    codes = [row["error"].partition(":")[0] for row in rows[4:]]
+    assert codes == ["missing", "fetch_failed", "fetch_failed", "fetch_failed"]
+    assert "versionId=null&sig=a%2Fb" in {request.query for request in bucket.front.photos}
+
+
+def test_a_photo_of_the_web_is_a_source(
+    bucket: Bucket, album: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    url = f"{bucket.front.url}/{bucket.name}/a.png?sig={SECRET}"
+    bucket.put("a.png", (album / "day0" / "00.png").read_bytes())
+    bucket.client.put_object_acl(Bucket=bucket.name, Key="a.png", ACL="public-read")
+    run(Job((url,), str(tmp_path / "p.parquet")), colours)
+    (row,) = _rows(tmp_path / "p.parquet")
+    assert (row["path"], row["status"]) == (url, "ok")
+    assert SECRET not in (tmp_path / "p.parquet.run.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("sources", "error", "message"),
+    [
+        (("s3://",), UsageError, "no URL that can be opened"),
+        (("ftp://x/y",), UsageError, "s3://, gs://, az://, http://, https://"),
+        (("https://me:word@host/x.jpg",), UsageError, "a password in it"),
+        (("s3://b/a/../c",), UsageError, "the key 'a/../c' has"),
+        (("s3://b", "s3://b/pre"), SourceError, "already in"),
+        (("s3://b/pre", "s3://b//pre/"), SourceError, "already in"),
+    ],
+)
+def test_wrong_urls_are_refused(
+    sources: tuple[str, ...], error: type[Exception], message: str, aws: object
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        Listing(sources)
+    assert "word" not in str(caught.value) or "password" in str(caught.value)
+
+
+REFUSALS = {
+    "unknown bucket": (None, "no such bucket"),
+    "wrong key": (Fault(403, "InvalidAccessKeyId"), "no valid credentials"),
+    "wrong secret": (Fault(403, "SignatureDoesNotMatch"), "no valid credentials"),
+    "expired": (Fault(400, "ExpiredToken"), "no valid credentials"),
+    "forbidden": (Fault(403, "AccessDenied"), "access denied"),
+    "wrong region": (Fault(301, "PermanentRedirect"), "set AWS_REGION"),
+    "wrong region, signed": (Fault(400, "AuthorizationHeaderMalformed"), "set AWS_REGION"),
+    "down": (slow_down(), "no sound answer .*503|no sound answer; .*503"),
+    "gone": (Fault(drop=True), "no sound answer"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_is_wrong_with_a_bucket_is_one_line_before_any_work(
+    name: str, bucket: Bucket, colour_model: Path, tmp_path: Path
+) -> None:
+    fault, message = REFUSALS[name]
+    bucket.front.decide = lambda request: fault
+    source = f"{bucket.url}/in" if fault else "s3://no-such-bucket-here/in"
+    begun = time.monotonic()
+    done = scene_batch("run", source, "--out", tmp_path / "p.parquet", "--model", colour_model)
+    assert time.monotonic() - begun < 15
+    text = done.stderr.decode()
+    assert (done.returncode, text.count("\n")) == (1, 1), text
+    assert re.search(message, text), text
+    assert SECRET not in text
+    assert "AKIA" not in text
+    assert not (tmp_path / "p.parquet").exists()
+
+
+def test_no_credentials_and_no_endpoint(aws: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    aws.delenv("AWS_ACCESS_KEY_ID")
+    aws.delenv("AWS_SECRET_ACCESS_KEY")
+    begun = time.monotonic()
+    done = scene_batch("run", "s3://bucket/in", "--out", tmp_path / "p.parquet")
+    assert done.returncode == 1
+    assert time.monotonic() - begun < 15
+    assert done.stderr.count(b"\n") == 1
+    aws.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    aws.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    aws.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(SourceError, match=r"no sound answer.*connection refused"):
+        Listing(["s3://bucket/in"])
+
+
+def test_requests_are_signed_or_not_as_the_environment_says(
+    bucket: Bucket, aws: pytest.MonkeyPatch
+) -> None:
+    bucket.put("in/a.jpg", b"x")
+    Reader().read(next(iter(Listing([f"{bucket.url}/in"]))))
+    assert all("authorization" in {h.lower() for h in r.headers} for r in bucket.front.requests)
+    assert "/eu-central-1/s3/" in str(bucket.front.requests[-1].headers)
+    assert bucket.front.requests[-1].path == f"/{bucket.name}/in/a.jpg"  # path style
+    aws.setenv("AWS_REQUESTER_PAYS", "true")
+    _paths(f"{bucket.url}/in")
+    assert bucket.front.requests[-1].headers.get("x-amz-request-payer") == "requester"
+    aws.setenv("AWS_SKIP_SIGNATURE", "true")
+    aws.delenv("AWS_ACCESS_KEY_ID")
+    aws.delenv("AWS_SECRET_ACCESS_KEY")
+    bucket.client.put_bucket_acl(Bucket=bucket.name, ACL="public-read")
+    _paths(f"{bucket.url}/in")
+    assert "authorization" not in {h.lower() for h in bucket.front.requests[-1].headers}
+
+
+def test_a_profile_is_read_with_boto3_and_asks_for_it(
+    bucket: Bucket, aws: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bucket.put("in/a.jpg", b"x")
+    aws.delenv("AWS_ACCESS_KEY_ID")
+    aws.delenv("AWS_REGION")
+    (tmp_path / "credentials").write_text(
+        f"[work]\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = {SECRET}\n"
+    )
+    (tmp_path / "config").write_text("[profile work]\nregion = ap-south-1\n")
+    aws.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    aws.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    aws.setenv("AWS_PROFILE", "work")
+    assert len(_paths(f"{bucket.url}/in")) == 1
+    assert "AKIAPROFILE/" in str(bucket.front.requests[-1].headers)
+    assert "/ap-south-1/s3/" in str(bucket.front.requests[-1].headers)
+    aws.setenv("AWS_PROFILE", "play")
+    with pytest.raises(StoreError, match="AWS_PROFILE=play"):
+        Listing([f"{bucket.url}/in"])
+    aws.setitem(sys.modules, "boto3", None)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match=r"pip install 'scene-batch\[aws\]'"):
+        Listing([f"{bucket.url}/in"])
+
+
+def test_the_first_photo_is_there_before_the_listing_ends(bucket: Bucket, tmp_path: Path) -> None:
+    """A server of its own: 200,000 keys, made up page by page."""
+    total, page = 200_000, 1000
+    sent = itertools.count()
+
+    def listing(request: Request) -> bytes:
+        token = dict(part.split("=") for part in request.query.split("&")).get(
+            "continuation-token", "0"
+        )
+        begin = int(token)
+        number = next(sent)
+        assert number < total // page + 2
+        contents = "".join(
+            f"<Contents><Key>p/{n:06}.jpg</Key><Size>5</Size>"
+            "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+            for n in range(begin, begin + page)
+        )
+        more = begin + page < total
+        follow = f"<NextContinuationToken>{begin + page}</NextContinuationToken>" if more else ""
+        return (
+            f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated>{follow}{contents}"
+            "</ListBucketResult>"
+        ).encode()
+
+    def decide(request: Request) -> Fault | None:
+        if "list-type" not in request.query:
+            return Fault(404, "NoSuchKey")
+        return Fault(200, content=listing(request))
+
+    bucket.front.decide = decide
+    source = Listing([f"{bucket.url}/p"])
+    refs = iter(source)
+    first = next(refs)
+    assert first.path == f"{bucket.url}/p/000000.jpg"
+    assert next(sent) <= 5  # pages; one of them for the check
+    tracemalloc.start()
+    assert sum(1 for _ in refs) == total - 1
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 << 20
+    assert threading.active_count() < 50
