@@ -25,7 +25,7 @@ from scene_batch.golden import pixels_sha256
 from scene_batch.model import PROBABILITY_TOLERANCE, GoldenVector, ModelCard
 from scene_batch.records import Decoded, ImageRef, Pixels
 from scene_batch.session import Session
-from scene_batch.sinks.place import check_folder
+from scene_batch.storage.local import check_folder
 from scene_batch_export import photos
 from scene_batch_export.conversion import to_onnx
 from scene_batch_export.parity import Difference, Probabilities, accuracy, compare

@@ -1,188 +1,198 @@
 """What is already done: an immutable ``job.json`` and the parts of the table, in ``PATH.parts/``.
 
-Each part is a closed, synced Parquet file that says in its metadata where it begins and ends and
-what the run counted until then. So continuing reads one small file, whatever was done.
+Each part is a closed Parquet file that says in its metadata where it begins and ends, of which job
+it is and what the run counted until then. So continuing reads one small file, whatever was done.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
+import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scene_batch.errors import LedgerError, OutputBusyError
+from scene_batch.errors import LedgerError
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Place
+from scene_batch.storage import Storage
+from scene_batch.storage.names import (
+    FINISHED,
+    JOB,
+    LOCK,
+    PARTIAL,
+    RECORD,
+    WHOLE,
+    is_part,
+    part_name,
+)
 
 _PART_KEY = "scene_batch.part"
-_LOCK = "_lock"
-_JOB = "job.json"
-_WHOLE = "whole"
-_FINISHED = "finished.json"
-_DATA_SET_RECORD = "_run.json"
 
 
 class Ledger:
-    """The folder of one output's unfinished run, held against other processes while it is open.
+    """The unfinished run of one output, held against other processes while it is open.
 
     Raises:
         OutputBusyError: Another process holds it.
         LedgerError: What lies there is not a run's, or cannot be read.
     """
 
-    def __init__(self, out: str) -> None:
-        self.folder = Path(f"{out}.parts")
-        self._lock = _hold(self.folder)
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._rows: dict[str, int] = {}
+        storage.hold()
         try:
-            strange = sorted(path.name for path in self.folder.iterdir() if not _is_ours(path))
+            names = storage.names()
+            strange = [name for name in names if not _is_ours(name)]
             if strange:
                 raise LedgerError(
-                    f"{str(self.folder)!r} holds {strange[0]!r}, which is not a run's; rename the"
+                    f"{storage.folder!r} holds {strange[0]!r}, which is not a run's; rename the"
                     " folder or name another output"
                 )
-            for stray in self.folder.glob("*.partial"):
-                stray.unlink()
-            self.parts = sorted(self.folder.glob("part-*.parquet"))
-            if self.parts and not (self.folder / _JOB).exists():
+            self.parts = [name for name in names if is_part(name)]
+            if self.parts and JOB not in names and FINISHED not in names and RECORD not in names:
                 self.restart()  # a restart or a removal that was broken off
         except BaseException:
             self.close()
             raise
 
     @property
-    def whole(self) -> Path:
-        """The finished table, before it gets its name."""
-        return self.folder / _WHOLE
-
-    @property
     def job(self) -> dict[str, Any] | None:
         """What the unfinished run is; None where nothing has begun."""
-        return self._read(_JOB)
+        return self._read(JOB)
 
     @property
     def finished(self) -> dict[str, Any] | None:
         """The record of a run that is done but for the last steps; else None."""
-        return self._read(_FINISHED) or self._read(_DATA_SET_RECORD)
+        return self._read(FINISHED) or self._read(RECORD)
 
     @property
     def finished_text(self) -> str:
         """The same as it was written."""
-        name = _FINISHED if (self.folder / _FINISHED).exists() else _DATA_SET_RECORD
-        return (self.folder / name).read_text(encoding="utf-8")
+        return self._storage.read(FINISHED) or self._storage.read(RECORD) or ""
+
+    @property
+    def rows(self) -> int:
+        """Rows in the parts, by their own count."""
+        for part in self.parts:
+            if part not in self._rows:
+                self._rows[part] = pq.read_metadata(self._storage.parquet(part)).num_rows
+        return sum(self._rows[part] for part in self.parts)
 
     def begin(self, job: Mapping[str, Any]) -> None:
-        """Write down what the run is."""
-        write_whole(self.folder / _JOB, json.dumps(job, indent=2))
+        """Write down what the run is.
+
+        Raises:
+            OutputBusyError: Another process was quicker.
+        """
+        scratch = self._storage.scratch / f"job{PARTIAL}"
+        scratch.write_text(json.dumps(job, indent=2), encoding="utf-8")
+        self._storage.create(JOB, scratch)
 
     def finish(self, record: str) -> None:
         """Write down that the table is whole."""
-        write_whole(self.folder / _FINISHED, record)
+        self._storage.write(FINISHED, record)
 
-    def last(self) -> tuple[ImageRef, Tally] | None:
-        """The last photo that is saved, and what was counted until then."""
+    def last(self, job: Mapping[str, Any]) -> tuple[ImageRef | None, Tally] | None:
+        """The last photo of a job that is saved, or None, and what was counted until then.
+
+        Raises:
+            LedgerError: The part is damaged, or another job's.
+        """
         if not self.parts:
             return None
-        metadata = part_metadata(self.parts[-1])
-        return _ref_from_json(metadata["end"]), Tally.from_json(metadata["tally"])
+        part = self.parts[-1]
+        metadata = part_metadata(self._storage.parquet(part), part)
+        if metadata["job"] != fingerprint(job):
+            raise LedgerError(
+                f"{self._storage.folder!r} holds parts of two jobs; throw them away with --restart"
+            )
+        end = metadata["end"] and _ref_from_json(metadata["end"])
+        return end, Tally.from_json(metadata["tally"])
 
     def next_part(self) -> Path:
         """Where the next part is written before it is added."""
-        return self.folder / "part.partial"
+        return self._storage.scratch / f"part{PARTIAL}"
 
     def add_part(self) -> None:
         """Save the part that was written: from here on it is done.
 
         Raises:
+            OutputBusyError: Another process has added one of this number.
             OSError: The disk does not take it.
         """
-        path = self.folder / f"part-{len(self.parts):06}.parquet"
-        sync(self.next_part())
-        self.next_part().rename(path)
-        sync(self.folder)
-        self.parts.append(path)
+        name = part_name(len(self.parts))
+        self._rows[name] = pq.read_metadata(self.next_part()).num_rows
+        self._storage.create(name, self.next_part())
+        self.parts.append(name)
 
     def restart(self) -> None:
-        """Throw away what is there; broken off, what is left is still no other run's."""
-        self._unlink_run()
-        (self.folder / _FINISHED).unlink(missing_ok=True)
-
-    def _unlink_run(self) -> None:
-        for part in reversed(self.parts):  # so that those left are whole from the first on
-            part.unlink(missing_ok=True)
+        """Throw away what is there; broken off, what is left is continued or thrown away."""
+        self._storage.delete([FINISHED, RECORD, JOB, WHOLE, *self.parts])
         self.parts = []
-        for name in (_WHOLE, _DATA_SET_RECORD, _JOB):
-            (self.folder / name).unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Take the folder away; broken off, it still says that its run is finished."""
-        if not self.folder.is_dir():
-            return
-        self._unlink_run()
-        for name in (*(path.name for path in self.folder.glob("*.partial")), _LOCK, _FINISHED):
-            (self.folder / name).unlink(missing_ok=True)
-        with suppress(OSError):  # another process was quick to begin its own run there
-            self.folder.rmdir()
-
-    def become(self, data_set: Path) -> None:
-        """Make the folder the data set: its parts and ``_run.json``."""
-        if (self.folder / _FINISHED).exists():
-            (self.folder / _FINISHED).rename(self.folder / _DATA_SET_RECORD)
-        (self.folder / _JOB).unlink(missing_ok=True)
-        self.folder.rename(data_set)
-        (data_set / _LOCK).unlink()  # readers of data sets pass over names that begin with _
+        """Take everything away; broken off, it still says that its run is finished."""
+        self._storage.delete([JOB, *self.parts, WHOLE, RECORD, FINISHED])
+        self.parts = []
+        self._storage.discard()
 
     def close(self) -> None:
         """Let other processes have it."""
-        os.close(self._lock)
+        self._storage.release()
 
     def _read(self, name: str) -> dict[str, Any] | None:
+        text = self._storage.read(name)
         try:
-            return dict(json.loads((self.folder / name).read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
+            return None if text is None else dict(json.loads(text))
         except ValueError as error:
             raise LedgerError(
-                f"{str(self.folder / name)!r} cannot be read ({error}); remove the folder to begin"
-                " anew"
+                f"{name!r} in {self._storage.folder!r} cannot be read ({error}); remove the folder"
+                " to begin anew"
             ) from None
 
 
-def is_data_set(folder: Path) -> bool:
-    """Whether a run wrote this directory."""
-    return (folder / _DATA_SET_RECORD).is_file()
+def _is_ours(name: str) -> bool:
+    known = (LOCK, JOB, WHOLE, FINISHED, RECORD)
+    return name in known or is_part(name) or name.endswith(PARTIAL)
 
 
-def _is_ours(path: Path) -> bool:
-    known = (_LOCK, _JOB, _WHOLE, _FINISHED, _DATA_SET_RECORD)
-    return path.name in known or path.match("part-*.parquet") or path.suffix == ".partial"
-
-
-def part_json(begin: ImageRef, end: ImageRef, tally: Tally) -> dict[str, str]:
-    """A part's metadata: where it begins and ends, and what was counted until its end."""
-    value = {"begin": _ref_to_json(begin), "end": _ref_to_json(end), "tally": tally.to_json()}
+def part_json(
+    job: Mapping[str, Any], begin: ImageRef | None, end: ImageRef | None, tally: Tally
+) -> dict[str, str]:
+    """A part's metadata: of which job it is, where it begins and ends, what was counted by then."""
+    value = {
+        "job": fingerprint(job),
+        "begin": begin and _ref_to_json(begin),
+        "end": end and _ref_to_json(end),
+        "tally": tally.to_json(),
+    }
     return {_PART_KEY: json.dumps(value)}
 
 
-def part_metadata(part: Path) -> dict[str, Any]:
+def part_metadata(file: Path | pa.BufferReader, name: str) -> dict[str, Any]:
     """What ``part_json`` wrote.
 
     Raises:
         LedgerError: It is damaged.
     """
     try:
-        return dict(json.loads(pq.read_metadata(part).metadata[_PART_KEY.encode()]))
+        return dict(json.loads(pq.read_metadata(file).metadata[_PART_KEY.encode()]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LedgerError(
-            f"{str(part)!r} is damaged ({error}); throw the unfinished run away with --restart"
+            f"{name!r} beside the output is damaged ({error}); throw the unfinished run away with"
+            " --restart"
         ) from None
+
+
+def fingerprint(job: Mapping[str, Any]) -> str:
+    """Tells a job from any other: the sha256 of its JSON, in hex."""
+    return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -205,46 +215,3 @@ def _ref_to_json(ref: ImageRef) -> dict[str, Any]:
 def _ref_from_json(value: Mapping[str, Any]) -> ImageRef:
     place = {key: number for key, number in value.items() if key != "path"}
     return ImageRef(value["path"], place=Place(**place))
-
-
-def _hold(folder: Path) -> int:
-    """Make the folder and lock it; the lock dies with the process, whatever ends that."""
-    while True:
-        folder.mkdir(exist_ok=True)
-        try:
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except FileNotFoundError:  # its owner has just finished and taken it away
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock).st_ino == (folder / _LOCK).stat().st_ino:
-                return lock
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            os.close(lock)
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            raise OutputBusyError(
-                f"another process is writing {str(folder)[: -len('.parts')]!r};"
-                " wait for it or name another output"
-            ) from None
-        os.close(lock)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that it is there whole or not at all."""
-    partial = Path(f"{path}.partial")
-    partial.write_text(text, encoding="utf-8")
-    sync(partial)
-    partial.replace(path)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Make what is written survive a power loss; for a folder, its names."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -37,6 +37,7 @@ from scene_batch.record import Tally
 from scene_batch.records import Row
 from scene_batch.sinks import saved
 from scene_batch.sources import Reader
+from scene_batch.storage import open_storage
 from support import command, process_environment, save_colour_model, save_shade, scene_batch
 
 
@@ -276,7 +277,8 @@ def test_two_runs_on_one_output_the_second_is_refused(
 def test_a_lock_dies_with_its_owner(photos: Path, colour_model: Path, tmp_path: Path) -> None:
     code = (
         "import sys, time; from scene_batch.ledger import Ledger;"
-        "Ledger(sys.argv[1]); print('held', flush=True); time.sleep(60)"
+        "from scene_batch.storage import open_storage;"
+        "Ledger(open_storage(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     )
     out = str(tmp_path / "p.csv")
     with subprocess.Popen(
@@ -332,7 +334,7 @@ def test_parts_are_in_order_and_count_up(photos: Path, colours: Classifier, tmp_
     assert len(parts) > 10
     counted = 0
     for part in parts:
-        metadata = part_metadata(part)
+        metadata = part_metadata(part, part.name)
         counted += pq.read_metadata(part).num_rows
         assert metadata["tally"]["rows"] == counted
         paths = pq.read_table(part)["path"].to_pylist()
@@ -382,8 +384,9 @@ def test_what_was_computed_is_saved_when_a_run_ends_early(
 
     with pytest.raises(type(error)):
         run(job, colours, watch)
-    ledger = Ledger(job.out)
-    last = ledger.last()
+    storage = open_storage(job.out)
+    ledger = Ledger(storage)
+    last = ledger.last(json.loads(storage.read("job.json") or ""))
     ledger.close()
     assert last is not None
     assert [last[1].rows] == reached
@@ -593,12 +596,12 @@ def test_the_last_save_is_not_broken_by_a_signal(
     """SIGTERM in the very sync of the last part."""
     code = (
         "import os, signal, sys\n"
-        "from scene_batch import ledger\n"
-        "real = ledger.sync\n"
+        "from scene_batch.storage import local\n"
+        "real = local.sync\n"
         "def sync(path):\n"
         "    if path.name == 'part.partial': os.kill(os.getpid(), signal.SIGTERM)\n"
         "    real(path)\n"
-        "if sys.argv.pop(1) == 'hook': ledger.sync = sync\n"
+        "if sys.argv.pop(1) == 'hook': local.sync = sync\n"
         "from scene_batch.cli import main; main()\n"
     )
     out = tmp_path / "p.parquet"

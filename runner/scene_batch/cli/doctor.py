@@ -73,9 +73,10 @@ def _cpus(_: Path) -> Iterator[str]:
 
 def _folder(folder: Path) -> Iterator[str]:
     from scene_batch.ledger import Ledger
+    from scene_batch.storage import open_storage
 
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        ledger = Ledger(os.path.join(place, "preds.parquet"))  # noqa: PTH118 - a name
+        ledger = Ledger(open_storage(os.path.join(place, "preds.parquet")))  # noqa: PTH118 - a name
         ledger.begin({})
         ledger.close()
     yield f"{str(folder.resolve())!r} takes tables, locks and all"

@@ -149,8 +149,8 @@ def command(
     """Classify every photo of each SOURCE into one table: a row for each photo, in order.
 
     SOURCE is a directory (searched recursively for .jpg .jpeg .png .webp .bmp .gif .tif .tiff), a
-    prefix of a bucket (s3:// gs:// az://), a photo (also by https://), or a list: @list.txt (a path a
-    line), @list.csv or @list.parquet (a column path), @- for standard input.
+    prefix of a bucket (s3:// gs:// az://), a photo (also by https://), or a list: @list.txt (a path
+    a line), @list.csv or @list.parquet (a column path), @- for standard input.
 
     PATH appears when it is whole. Until then the rows are saved in PATH.parts: after a kill, a
     power cut or a full disk, the same command continues.

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scene_batch.errors import AccountingError
-from scene_batch.ledger import part_metadata, sync
+from scene_batch.ledger import part_metadata
 from scene_batch.sinks.parquet_file import ParquetFile
 from scene_batch.sinks.table import RECORD_KEY
 from scene_batch.sinks.text_file import CsvFile, JsonLinesFile
+from scene_batch.storage import WHOLE, Storage
+from scene_batch.storage.local import sync
+from scene_batch.storage.names import PARTIAL, part_name
 
 GROUP_ROWS = 8192
 """Of a part's row groups, and so of what is joined at a time: small, and read without threads, so
@@ -34,12 +37,12 @@ class Sink(Protocol):
         """Let go of what is open."""
 
 
-def join(parts: Sequence[Path], whole: Path, suffix: str, record: str, rows: int) -> None:
-    """Make parts into one file, and count once more.
+def join(storage: Storage, parts: Sequence[str], suffix: str, record: str, rows: int) -> None:
+    """Make parts into one file, ``whole`` in the storage's scratch folder, and count once more.
 
     Args:
-        parts: In order.
-        whole: The file to write; it is there whole or not at all.
+        storage: Where the parts are.
+        parts: Their names in order.
         suffix: Decides the format.
         record: The run's record as JSON.
         rows: How many there must be.
@@ -48,12 +51,13 @@ def join(parts: Sequence[Path], whole: Path, suffix: str, record: str, rows: int
         AccountingError: The parts do not follow each other, or hold another number of rows.
         OSError: The disk does not take it.
     """
-    partial = Path(f"{whole}.partial")
+    whole = storage.scratch / WHOLE
+    partial = Path(f"{whole}{PARTIAL}")
     sink = _open_sink(partial, suffix)
     joined = 0
     try:
-        for part in _in_order(parts):
-            with pq.ParquetFile(part) as file:
+        for source in _in_order(storage, parts):
+            with pq.ParquetFile(source) as file:
                 for batch in file.iter_batches(GROUP_ROWS, use_threads=False):
                     joined += batch.num_rows
                     sink.write(batch)
@@ -70,22 +74,29 @@ def join(parts: Sequence[Path], whole: Path, suffix: str, record: str, rows: int
     partial.replace(whole)
 
 
-def _in_order(parts: Sequence[Path]) -> Iterator[Path]:
-    """The parts, each checked to begin behind the one before."""
+def _in_order(storage: Storage, parts: Sequence[str]) -> Iterator[Path | pa.BufferReader]:
+    """The parts' files, each checked to be of one job and to begin behind the one before."""
     before: tuple[int, int, bytes] | None = None
+    jobs: set[str] = set()
     for number, part in enumerate(parts):
-        metadata = part_metadata(part)
-        begin, end = (
-            (at["source"], at["line"] or 0, b"" if at["line"] else os.fsencode(at["path"]))
-            for at in (metadata["begin"], metadata["end"])
-        )
-        if part.name != f"part-{number:06}.parquet" or (before is not None and begin <= before):
+        file = storage.parquet(part)
+        metadata = part_metadata(file, part)
+        begin, end = _position(metadata["begin"]), _position(metadata["end"])
+        jobs.add(metadata["job"])
+        follows = before is None or (begin is not None and begin > before)
+        if part != part_name(number) or not follows or len(jobs) > 1:
             raise AccountingError(
-                f"{str(part)!r} does not follow the part before it; throw the unfinished run away"
-                " with --restart"
+                f"{part!r} in {storage.folder!r} does not follow the part before it; throw the"
+                " unfinished run away with --restart"
             )
         before = end
-        yield part
+        yield file
+
+
+def _position(at: Mapping[str, Any] | None) -> tuple[int, int, bytes] | None:
+    if at is None:
+        return None
+    return at["source"], at["line"] or 0, b"" if at["line"] else os.fsencode(at["path"])
 
 
 def _open_sink(path: Path, suffix: str) -> Sink:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -10,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
-
-import pyarrow.parquet as pq
 
 from scene_batch.errors import (
     AccountingError,
@@ -21,20 +18,13 @@ from scene_batch.errors import (
     OutputExistsError,
     SceneBatchError,
 )
-from scene_batch.ledger import (
-    Ledger,
-    differences,
-    is_data_set,
-    part_json,
-    sync,
-    write_whole,
-)
+from scene_batch.ledger import Ledger, differences, part_json
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Row
 from scene_batch.sinks.joining import GROUP_ROWS, join
 from scene_batch.sinks.parquet_file import ParquetFile
-from scene_batch.sinks.place import check_place
 from scene_batch.sinks.table import to_record_batch
+from scene_batch.storage import WHOLE, open_storage
 
 PART_ROWS = 100_000
 PART_SHARE = 0.05
@@ -66,7 +56,7 @@ class SavedOutput:
     def __init__(
         self, name: str, plan: Plan, *, overwrite: bool = False, restart: bool = False
     ) -> None:
-        self._path = Path(name)
+        self._name = name
         self._is_data_set = name.endswith("/")
         self._plan = plan
         self._rows: list[Row] = []
@@ -82,8 +72,9 @@ class SavedOutput:
         self.tally = Tally(started_at=datetime.now(UTC))
         self._saving = False
         with self._writing():
-            check_place(self._path, as_data_set=self._is_data_set)
-            self._ledger = Ledger(str(self._path))
+            self._storage = open_storage(name)
+            self._storage.check()
+            self._ledger = Ledger(self._storage)
         try:
             with self._writing():
                 self._take_up(overwrite=overwrite, restart=restart)
@@ -94,7 +85,7 @@ class SavedOutput:
     @property
     def rows_saved(self) -> int:
         """Rows in closed parts, by their own count."""
-        return sum(pq.read_metadata(part).num_rows for part in self._ledger.parts)
+        return self._ledger.rows
 
     def write(self, rows: Sequence[Row]) -> None:
         """Add rows in order, and save them now and then.
@@ -124,7 +115,7 @@ class SavedOutput:
         assert self.after is not None  # noqa: S101 - there were rows
         self._saving = True
         with self._writing():
-            self._part.finish(part_json(self._begin, self.after, self.tally))
+            self._part.finish(part_json(self._plan.identity, self._begin, self.after, self.tally))
             self._ledger.add_part()
         self._saving = False
         self._begin, self._part, self._part_rows = None, None, 0
@@ -139,14 +130,9 @@ class SavedOutput:
         """
         self.save()
         with self._writing():
-            if not self._is_data_set:
-                join(
-                    self._ledger.parts,
-                    self._ledger.whole,
-                    self._path.suffix,
-                    record,
-                    self.tally.rows,
-                )
+            if self._is_data_set and not self._ledger.parts:
+                self._save_no_rows()
+            self._join(record, self.tally.rows)
             self._ledger.finish(record)
             self._publish(record)
 
@@ -178,8 +164,7 @@ class SavedOutput:
         if restart:
             self._ledger.restart()
         job, record = self._ledger.job, self._ledger.finished
-        if record is not None and not self._is_data_set and not self._ledger.whole.exists():
-            # It has its name already: only the folder was left.
+        if record is not None and self._storage.is_published():  # only the folder was left
             if job in (None, self._plan.identity) and not overwrite:
                 self.done, self._over = record, True
                 self._ledger.remove()
@@ -188,18 +173,20 @@ class SavedOutput:
             job = record = None
         self._refuse_another(job)
         if record is not None:
+            if not (self._storage.scratch / WHOLE).exists():
+                self._join(self._ledger.finished_text, record["photos"])
             self._publish(self._ledger.finished_text)
             self.done = record
             return
-        if self._path.exists() and not overwrite:
+        if self._storage.exists() and not overwrite:
             raise OutputExistsError(
-                f"{str(self._path)!r} is already there: replace it with --overwrite, or add what is"
+                f"{self._name!r} is already there: replace it with --overwrite, or add what is"
                 " new with --update"
             )
         if not self._plan.continuable or not self._ledger.parts:
             self._ledger.restart()
             self._ledger.begin(self._plan.identity)
-        last = self._ledger.last()
+        last = self._ledger.last(self._plan.identity)
         if last is not None:
             self.after, self.tally = last
 
@@ -208,7 +195,7 @@ class SavedOutput:
         saved = self._ledger.parts or self._ledger.finished is not None
         if saved and job is not None and job != self._plan.identity:
             raise LedgerError(
-                f"{str(self._ledger.folder)!r} holds an unfinished run with another"
+                f"{self._storage.folder!r} holds an unfinished run with another"
                 f" {'; '.join(differences(job, self._plan.identity))}: finish it with its own"
                 " command, or throw it away with --restart"
             )
@@ -231,23 +218,26 @@ class SavedOutput:
         self._part_rows += len(self._rows)
         self._rows = []
 
+    def _save_no_rows(self) -> None:
+        """A part with the columns alone, so that an empty data set has them."""
+        part = ParquetFile(self._ledger.next_part(), GROUP_ROWS)
+        part.write(to_record_batch([], self._plan.classes))
+        part.finish(part_json(self._plan.identity, None, None, self.tally))
+        self._ledger.add_part()
+
+    def _join(self, record: str, rows: int) -> None:
+        """The parts as one file of the output's format; a data set stays in parts."""
+        if not self._is_data_set:
+            suffix = Path(self._name).suffix
+            join(self._storage, self._ledger.parts, suffix, record, rows)
+
     def _publish(self, record: str) -> None:
         """The record, then the name, then nothing is left beside it; safe to do again."""
         if self._is_data_set:
-            replaced = self._path.with_name(f"{self._path.name}.replaced")
-            if self._path.exists():
-                if is_data_set(replaced):
-                    shutil.rmtree(replaced)
-                self._path.rename(replaced)
-            self._ledger.become(self._path)
-            sync(self._path.parent)
-            if is_data_set(replaced):
-                shutil.rmtree(replaced)
+            self._storage.publish_data_set(self._ledger.parts, record)
         else:
-            write_whole(Path(f"{self._path}.run.json"), record)
-            self._ledger.whole.replace(self._path)
-            sync(self._path.parent)
-            self._ledger.remove()
+            self._storage.publish_file(self._storage.scratch / WHOLE, record)
+        self._ledger.remove()
         self._over = True
 
     @contextmanager
@@ -259,6 +249,6 @@ class SavedOutput:
             raise
         except OSError as error:
             raise OutputError(
-                f"cannot write {str(self._path)!r}: {error.strerror or error}; mend that, and the"
+                f"cannot write {self._name!r}: {error.strerror or error}; mend that, and the"
                 " same command continues"
             ) from error
