@@ -51,6 +51,8 @@ class Fault:
     """Seconds before the connection is closed, with the rest of the body owed."""
     drop: bool = False
     """Closed without an answer."""
+    lose: bool = False
+    """Done by the server, and then closed without an answer."""
     declared: int = 0
     """Added to Content-Length; the body is cut to it where it is less."""
     body: Callable[[bytes], bytes] | None = None
@@ -187,6 +189,9 @@ class Front:
             self._send(handler, fault.status, headers, text, replace(fault, sent=1.0))
             return
         response, content = self._ask(handler, body)
+        if fault.lose:
+            handler.close_connection = True
+            return
         if fault.body:
             content = fault.body(content)
         over = {name.lower() for name, _ in fault.headers}

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scene_batch.errors import LedgerError
+from scene_batch.errors import LedgerError, OutputBusyError
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Place
 from scene_batch.storage import Storage
@@ -130,6 +130,18 @@ class Ledger:
         self._rows[name] = pq.read_metadata(self.next_part()).num_rows
         self._storage.create(name, self.next_part())
         self.parts.append(name)
+
+    def check_alone(self, job: Mapping[str, Any]) -> None:
+        """Make sure at the end that no other process has finished or begun there.
+
+        Raises:
+            OutputBusyError: One has.
+        """
+        if self.job != job:
+            raise OutputBusyError(
+                f"another process has written {self._storage.name!r} meanwhile; this run's rows"
+                " are not in it"
+            )
 
     def restart(self) -> None:
         """Throw away what is there; broken off, what is left is continued or thrown away."""

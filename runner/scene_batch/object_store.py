@@ -16,6 +16,7 @@ from scene_batch.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
+    from tenacity import Retrying
 
 BUCKET_SCHEMES = ("s3", "gs", "az")
 """What can be listed and written: Amazon's S3 and its like, Google's and Azure's stores."""
@@ -158,7 +159,8 @@ class Stores:
         try:
             if not address.is_listable:
                 return self._web(f"{address.root}/", patience)
-            return makers[address.scheme](address.bucket, self._client(), _RETRIES[patience])
+            client: ClientConfig = {**self._client(), "allow_http": _allows_http()}
+            return makers[address.scheme](address.bucket, client, _RETRIES[patience])
         except BaseError as error:
             raise StoreError(f"cannot open {address.root}: {cause_of(error).text}") from None
 
@@ -176,19 +178,30 @@ class Stores:
         }
 
 
+def _allows_http() -> bool:
+    """Whether the environment names an endpoint without TLS, or says that there is one."""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    return any(os.environ.get(name, "").startswith("http://") for name in names) or _says_yes(
+        "AWS_ALLOW_HTTP",
+        "GOOGLE_ALLOW_HTTP",
+        "AZURE_ALLOW_HTTP",
+        "AZURE_STORAGE_USE_EMULATOR",
+    )
+
+
+def _says_yes(*names: str) -> bool:
+    return any(
+        os.environ.get(name, "").lower() in ("true", "1", "yes", "requester") for name in names
+    )
+
+
 def _s3(bucket: str, client: ClientConfig, retries: RetryConfig) -> ObjectStore:
     from obstore.store import S3Store
 
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-    if any(os.environ.get(name, "").startswith("http://") for name in names):
-        client = {**client, "allow_http": True}
     options = _aws_profile()
-    if any(os.environ.get(name, "").lower() in _YES for name in _PAYER):
+    if _says_yes("AWS_REQUESTER_PAYS", "AWS_REQUEST_PAYER"):
         options["request_payer"] = True
     return S3Store(bucket, client_options=client, retry_config=retries, **options)
-
-
-_PAYER, _YES = ("AWS_REQUESTER_PAYS", "AWS_REQUEST_PAYER"), ("true", "1", "yes", "requester")
 
 
 def _gs(bucket: str, client: ClientConfig, retries: RetryConfig) -> ObjectStore:
@@ -274,6 +287,23 @@ class Cause(NamedTuple):
     def may_pass(self) -> bool:
         """Whether the same request may succeed later."""
         return self.kind in ("timeout", "unavailable")
+
+
+def retrying(seconds: float) -> Retrying:
+    """Calls again what fails with a cause that may pass: exponential backoff with full jitter.
+
+    Args:
+        seconds: No call begins later than that after the first.
+    """
+    from tenacity import Retrying, retry_if_exception, stop_before_delay
+    from tenacity import wait_random_exponential as backoff
+
+    return Retrying(
+        retry=retry_if_exception(lambda error: cause_of(error).may_pass),
+        stop=stop_before_delay(seconds),
+        wait=backoff(multiplier=0.1, max=min(5.0, seconds / 6)),
+        reraise=True,
+    )
 
 
 class ShortReadError(OSError):

@@ -95,7 +95,7 @@ class Seconds(click.ParamType[float]):
     "--out",
     required=True,
     metavar="PATH",
-    help=".parquet, .csv, .jsonl, a closing / (Parquet data set), or - (JSON Lines).",
+    help=".parquet, .csv, .jsonl, a closing / (Parquet data set), local or in a bucket; or -.",
 )
 @click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: embedded]")
 @click.option("--top-k", type=click.IntRange(min=1), help="Classes for each photo.  [default: 3]")
@@ -161,7 +161,7 @@ def command(
     \b
     Examples:
       scene-batch run ./seg_pred --out preds.parquet
-      scene-batch run s3://bucket/photos --out preds.parquet
+      scene-batch run s3://bucket/photos --out s3://bucket/preds.parquet
       scene-batch run ./inbox --out preds.parquet --update --retry-unreadable
       find . -name '*.jpg' -mtime -1 | scene-batch run @- --out - | jq .class
     """

@@ -133,6 +133,7 @@ class SavedOutput:
             if self._is_data_set and not self._ledger.parts:
                 self._save_no_rows()
             self._join(record, self.tally.rows)
+            self._ledger.check_alone(self._plan.identity)
             self._ledger.finish(record)
             self._publish(record)
 

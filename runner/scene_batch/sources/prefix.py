@@ -10,7 +10,7 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from scene_batch.errors import SourceError
-from scene_batch.object_store import Address, Cause, Stores, cause_of
+from scene_batch.object_store import Address, Cause, Stores, cause_of, retrying
 from scene_batch.prefetch import prefetch
 from scene_batch.records import ImageRef, Place
 from scene_batch.sources.directory import Ignored, has_photo_suffix
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 """Keys taken from a listing at a time: what stores send at once."""
-_ATTEMPTS = 8
+_RETRY_SECONDS = 60.0
 """For a page whose body breaks off; obstore repeats only requests that fail before that."""
 
 
@@ -110,17 +110,10 @@ class Prefix:
     def _objects(self, last: str | None) -> Iterator[ObjectMeta]:
         """What lies behind a key, page after page; a page that breaks off is asked for again."""
         from obstore.exceptions import BaseError
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt
-        from tenacity import wait_random_exponential as backoff
 
         store = self.stores.open(self._address)
         pages = _Pages(store, self._address.key or None, last)
-        again = Retrying(
-            retry=retry_if_exception(lambda error: cause_of(error).may_pass),
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=backoff(multiplier=0.1, max=5),
-            reraise=True,
-        )
+        again = retrying(_RETRY_SECONDS)
         # In a thread, a page ahead, so that nobody waits for the store at the end of each page.
         ahead: Generator[Sequence[ObjectMeta], None, None]
         ahead = prefetch(lambda _: again(pages.next), count(), workers=1, depth=2)

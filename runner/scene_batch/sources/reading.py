@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from scene_batch.errors import SceneBatchError
-from scene_batch.object_store import ShortReadError, Stores, cause_of, is_url
+from scene_batch.object_store import ShortReadError, Stores, cause_of, is_url, retrying
 from scene_batch.records import ImageRef, Unreadable, UnreadableCode
 from scene_batch.sources.prefix import microseconds
 
@@ -53,8 +53,6 @@ class Reader:
 
     def _get(self, ref: ImageRef) -> Fetched:
         from obstore.exceptions import BaseError
-        from tenacity import Retrying, retry_if_exception, stop_before_delay
-        from tenacity import wait_random_exponential as backoff
 
         attempts = 0
 
@@ -63,14 +61,8 @@ class Reader:
             attempts += 1
             return self._get_once(ref)
 
-        again = Retrying(
-            retry=retry_if_exception(lambda error: cause_of(error).may_pass),
-            stop=stop_before_delay(self._stores.timeout * _RETRY_SHARE),
-            wait=backoff(multiplier=0.1, max=min(5.0, self._stores.timeout / 12)),
-            reraise=True,
-        )
         try:
-            fetched = again(once)
+            fetched = retrying(self._stores.timeout * _RETRY_SHARE)(once)
         except SceneBatchError as error:  # a list's line that cannot be opened at all
             fetched = Fetched(ref, Unreadable(ref, "fetch_failed", str(error)))
         except (BaseError, OSError, ValueError) as error:

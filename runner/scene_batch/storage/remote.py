@@ -1,0 +1,225 @@
+"""An output in an object store: parts are put whole, and the table appears when it is whole."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from scene_batch.errors import OutputBusyError, OutputError, UsageError
+from scene_batch.object_store import BUCKET_SCHEMES, Address, Stores, cause_of, retrying
+from scene_batch.storage.names import FINISHED, JOB, RECORD, is_part
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Answer = TypeVar("Answer")
+
+_RETRY_SECONDS = 60.0
+
+MULTIPART_BYTES = 32 << 20
+"""A file above this is put in pieces of this size; an object appears when its last one is there."""
+
+
+class RemoteStorage:
+    """The storage of an output in a bucket; nothing of it is kept on this machine.
+
+    No lock: each part is put only if none of its name is there, so of two writers one stops.
+
+    Raises:
+        UsageError: It is no URL that can be written to.
+        StoreError: The environment does not say how to open it.
+    """
+
+    def __init__(self, name: str) -> None:
+        address = Address.parse(name)
+        if not (address.is_listable and address.key):
+            schemes = ", ".join(f"{scheme}://" for scheme in BUCKET_SCHEMES)
+            raise UsageError(f"--out {name!r}: name a file or a folder/ in a bucket: {schemes}")
+        self.name = name
+        self._is_data_set = name.endswith("/")
+        self._key = address.key
+        self.folder = f"{address.root}/{address.key}.parts"
+        stores = Stores()
+        self._first = stores.open(address, "short")
+        self._store = stores.open(address, "long")
+        self.scratch = Path()
+
+    def check(self) -> None:
+        """Refuse a folder that holds something else; ask for it shortly, before any work.
+
+        Raises:
+            OutputError: It cannot be read, or holds what no run wrote.
+        """
+        with self._telling("read"):
+            self._first.list_with_delimiter(self._folder_key)
+        if not self._is_data_set:
+            return
+        strange = [key for key in self._data_set() if not (is_part(key) or key == RECORD)]
+        if strange:
+            raise OutputError(
+                f"{self.name!r} holds {strange[0]!r} and is no data set of scene-batch run;"
+                " name another"
+            )
+
+    def exists(self) -> bool:
+        """Whether the table is there; a data set is when its record is."""
+        key = f"{self._key}/{RECORD}" if self._is_data_set else self._key
+        try:
+            self._ask("read", lambda: self._store.head(key))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def hold(self) -> None:
+        """Make room on this machine; there is nothing to hold, see ``create``."""
+        self.scratch = Path(tempfile.mkdtemp(prefix="scene-batch-"))
+
+    def release(self) -> None:
+        """Leave nothing on this machine."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def names(self) -> list[str]:
+        """What is in the folder, sorted."""
+        return self._list(self._folder_key)
+
+    def read(self, name: str) -> str | None:
+        """A small file of the folder; None where it is missing."""
+        data = self._get(f"{self._folder_key}/{name}")
+        return None if data is None else data.decode()
+
+    def write(self, name: str, text: str) -> None:
+        """Write a small file so that it is there whole or not at all."""
+        self._put(f"{self._folder_key}/{name}", text.encode())
+
+    def create(self, name: str, file: Path) -> None:
+        """Put a file, unless there is one of that name.
+
+        Raises:
+            OutputBusyError: There is, and it is not the same: another process writes.
+        """
+        from obstore.exceptions import AlreadyExistsError
+
+        key, data = f"{self._folder_key}/{name}", file.read_bytes()
+        try:
+            self._ask(
+                "write",
+                lambda: self._store.put(key, data, mode="create", use_multipart=False),
+            )
+        except AlreadyExistsError:
+            # Ours, if the answer to an earlier attempt was lost.
+            if self._get(key) != data:
+                raise OutputBusyError(
+                    f"another process is writing {self.name!r}: it has put {name!r} there;"
+                    " wait for it or name another output"
+                ) from None
+        file.unlink()
+
+    def parquet(self, name: str) -> pa.BufferReader:
+        """A Parquet file of the folder, in memory: parts are small.
+
+        Raises:
+            OutputError: It is not there.
+        """
+        import pyarrow as pa
+
+        data = self._get(f"{self._folder_key}/{name}")
+        if data is None:
+            raise OutputError(f"{name!r} in {self.folder!r} is gone; was another run there?")
+        return pa.BufferReader(data)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete files of the folder, one after the other."""
+        self._delete([f"{self._folder_key}/{name}" for name in names])
+
+    def discard(self) -> None:
+        """A store has no folders."""
+
+    def is_published(self) -> bool:
+        """Whether a finished run has begun to clear away: the job is the first to go."""
+        return self.read(JOB) is None and self.read(FINISHED) is not None
+
+    def publish_file(self, whole: Path, record: str) -> None:
+        """The record first, then the table, which appears when all of it is there."""
+        self._put(f"{self._key}.run.json", record.encode())
+        self._put(self._key, whole)
+
+    def publish_data_set(self, parts: Sequence[str], record: str) -> None:
+        """Copy the parts within the store, and mark them as whole with the record at the end."""
+        there = self._data_set()
+        old = [name for name in there if name == RECORD]
+        old += [name for name in there if is_part(name) and name not in parts]
+        self._delete([f"{self._key}/{name}" for name in old])
+        for part in parts:
+            source, copy = f"{self._folder_key}/{part}", f"{self._key}/{part}"
+            self._ask("write", partial(self._store.copy, source, copy))
+        self._put(f"{self._key}/{RECORD}", record.encode())
+
+    @property
+    def _folder_key(self) -> str:
+        return f"{self._key}.parts"
+
+    def _data_set(self) -> list[str]:
+        return self._list(self._key)
+
+    def _list(self, prefix: str) -> list[str]:
+        def keys() -> list[str]:
+            pages = self._store.list(prefix, chunk_size=1000)
+            return [meta["path"] for page in pages for meta in page]
+
+        found = self._ask("read", keys)
+        return sorted(key.removeprefix(f"{prefix}/") for key in found if key != prefix)
+
+    def _get(self, key: str) -> bytes | None:
+        try:
+            return self._ask("read", lambda: bytes(self._store.get(key).bytes()))
+        except FileNotFoundError:
+            return None
+
+    def _put(self, key: str, data: bytes | Path) -> None:
+        size = len(data) if isinstance(data, bytes) else data.stat().st_size
+        put = partial(
+            self._store.put,
+            key,
+            data,
+            use_multipart=size > MULTIPART_BYTES,
+            chunk_size=MULTIPART_BYTES,
+            max_concurrency=2,
+        )
+        self._ask("write", put)
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            with suppress(FileNotFoundError):
+                self._ask("write", partial(self._store.delete, key))
+
+    def _ask(self, verb: str, request: Callable[[], Answer]) -> Answer:
+        """Ask the store, and again what obstore does not repeat: an answer that breaks off.
+
+        Raises:
+            FileNotFoundError: It has no such object.
+            AlreadyExistsError: It has one of that name.
+            OutputError: Anything else is wrong.
+        """
+        with self._telling(verb):
+            answer: Answer = retrying(_RETRY_SECONDS)(request)
+            return answer
+
+    @contextmanager
+    def _telling(self, verb: str) -> Iterator[None]:
+        """Tell in one line what the store has to say."""
+        from obstore.exceptions import AlreadyExistsError, BaseError
+
+        try:
+            yield
+        except (BaseError, FileNotFoundError) as error:
+            cause = cause_of(error)
+            if isinstance(error, AlreadyExistsError) or cause.kind == "missing":
+                raise
+            raise OutputError(
+                f"cannot {verb} {self.name!r}: {cause.text}; then the same command continues"
+            ) from None
