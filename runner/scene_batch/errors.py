@@ -6,7 +6,8 @@
     ├── UsageError                       exit code 2: wrong in itself, whatever is on the disk
     ├── SourceError                      photos cannot be listed
     │   ├── SourceNotFoundError          (FileNotFoundError)
-    │   └── HungReadsError               storage does not answer
+    │   ├── HungReadsError               storage does not answer
+    │   └── StormError                   most reads fail
     ├── OutputError                      the table cannot be written
     │   ├── OutputExistsError            (FileExistsError)
     │   ├── OutputBusyError              another process writes it
@@ -48,6 +49,10 @@ class SourceNotFoundError(SourceError, FileNotFoundError):
 
 class HungReadsError(SourceError):
     """As many reads hang as there are workers: the storage does not answer."""
+
+
+class StormError(SourceError):
+    """Half of the last photos could not be read: the storage is ill, not the photos."""
 
 
 class OutputError(SceneBatchError):

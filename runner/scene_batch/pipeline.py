@@ -4,7 +4,7 @@
 
     Listing ──ImageRef──> load_ahead(read, decode) ──Decoded | Unreadable──> batches
                                                                                 │
-    Output <──rows─────────────────── Classifier.predict <───────────Batch──────┘
+    Output <──rows── StormWatch <──── Classifier.predict <───────────Batch──────┘
 
 Everything streams: what is listed, decoded, classified and not yet written is bounded by the
 read-ahead and the batch size, whatever the number of photos. The output saves its rows part by
@@ -20,7 +20,7 @@ from itertools import islice
 
 from scene_batch.classifier import Classifier
 from scene_batch.cpus import usable_cpus
-from scene_batch.errors import AccountingError, OutputBusyError, SourceError
+from scene_batch.errors import AccountingError, OutputBusyError, SceneBatchError, SourceError
 from scene_batch.interruption import Interruption
 from scene_batch.job import Job
 from scene_batch.loading import REMOTE_READERS, Loaded, load_ahead
@@ -30,6 +30,7 @@ from scene_batch.record import RunRecord, Tally, versions
 from scene_batch.sinks import Output, Plan, open_output
 from scene_batch.sinks.table import printable, schema
 from scene_batch.sources import Listing, Reader
+from scene_batch.storm import StormWatch
 from scene_batch.update import Item, OldTable, Retry, old_table, what_to_do
 
 
@@ -51,7 +52,7 @@ def run(
         The run's record, as it was written beside the table.
 
     Raises:
-        SourceError: A source is missing, holds no photo, or does not answer.
+        SourceError: A source is missing, holds no photo, or does not answer, or most reads fail.
         OutputError: The table is already there, another process writes it, it cannot be written,
             or an unfinished run of another job lies there.
         AccountingError: Photos found and rows written differ: a defect, and no table.
@@ -97,18 +98,25 @@ def _classify(
     guard: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[None]:
     """Classify and write batch after batch, each finished before a signal counts."""
-    batches, tally = classifier.batches(photos), output.tally
+    batches, tally, storm = classifier.batches(photos), output.tally, StormWatch()
     while True:
-        with tally.timing("wait"):
-            batch = next(batches, None)
+        try:
+            with tally.timing("wait"):
+                batch = next(batches, None)
+        except SceneBatchError:  # what came before it is sound
+            with guard():
+                output.write(storm.rest())
+            raise
         if batch is None:
-            return
+            break
         with guard():
             with tally.timing("infer"):
                 rows = classifier.predict(batch)
             with tally.timing("write"):
-                output.write(rows)
+                output.write(storm.sift(rows))
         yield
+    with guard():
+        output.write(storm.rest())
 
 
 def _load(

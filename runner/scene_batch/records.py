@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -73,6 +73,8 @@ class Unreadable:
     code: UnreadableCode
     message: str
     """One short line for a person."""
+    kept: bool = field(default=False, compare=False)
+    """Whether the row is an earlier table's, and the photo was not tried again."""
 
 
 class ClassProbability(NamedTuple):

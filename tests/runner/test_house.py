@@ -32,7 +32,7 @@ _HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "pandas", "torch", "jax"}
 _RANKS = [
     {"errors", "records", "cpus", "interruption", "job", "object_store"},
     {"preprocess", "model"},
-    {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record", "storage"},
+    {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record", "storage", "storm"},
     {"classifier"},
     {"update", "golden"},
     {"loading"},

@@ -93,6 +93,8 @@ class SavedOutput:
         Raises:
             OutputError: The disk does not take them.
         """
+        if not rows:
+            return
         self._begin = self._begin or rows[0].ref
         self._rows += rows
         self.tally.add(rows)

@@ -72,7 +72,7 @@ def to_rows(batch: pa.RecordBatch) -> Iterator[Row]:
             yield Prediction(ref, tuple(pairs))
         else:
             code, _, message = error.partition(": ")
-            yield Unreadable(ref, code, message)
+            yield Unreadable(ref, code, message, kept=True)
 
 
 def _top_column(predictions: Sequence[Prediction | None]) -> pa.ListArray:
