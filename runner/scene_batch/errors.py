@@ -12,6 +12,7 @@
     │   ├── OutputExistsError            (FileExistsError)
     │   ├── OutputBusyError              another process writes it
     │   └── LedgerError                  an unfinished run of another job lies there
+    ├── TableError                       a table is missing, or no run wrote it
     ├── StoreError                       an object store cannot be opened
     ├── ModelError                       the model file is refused
     │   └── ModelNotFoundError           (FileNotFoundError)
@@ -69,6 +70,10 @@ class OutputBusyError(OutputError):
 
 class LedgerError(OutputError):
     """Beside the output lies an unfinished run of another job, or one that cannot be read."""
+
+
+class TableError(SceneBatchError):
+    """A table is missing, or no run wrote it."""
 
 
 class StoreError(SceneBatchError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scene_batch.shard import Shard
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -21,6 +23,8 @@ class Job:
     """Classify again what was unreadable in the table that is there."""
     restart: bool = False
     """Throw away what an unfinished run left."""
+    shard: Shard | None = None
+    """The share of the photos to classify; None: all."""
     limit: int | None = None
     """Stop after this many photos."""
     workers: int | None = None

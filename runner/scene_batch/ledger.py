@@ -112,8 +112,7 @@ class Ledger:
             raise LedgerError(
                 f"{self._storage.folder!r} holds parts of two jobs; throw them away with --restart"
             )
-        end = metadata["end"] and _ref_from_json(metadata["end"])
-        return end, Tally.from_json(metadata["tally"])
+        return ref_from_json(metadata["end"]), Tally.from_json(metadata["tally"])
 
     def next_part(self) -> Path:
         """Where the next part is written before it is added."""
@@ -224,6 +223,9 @@ def _ref_to_json(ref: ImageRef) -> dict[str, Any]:
     return {"path": ref.path, **asdict(ref.place)}
 
 
-def _ref_from_json(value: Mapping[str, Any]) -> ImageRef:
+def ref_from_json(value: Mapping[str, Any] | None) -> ImageRef | None:
+    """A photo of a part's metadata; None where the part is empty."""
+    if value is None:
+        return None
     place = {key: number for key, number in value.items() if key != "path"}
     return ImageRef(value["path"], place=Place(**place))

@@ -13,9 +13,9 @@ part; a run that was broken off begins behind the last photo that it saved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 
 from scene_batch.classifier import Classifier
@@ -26,12 +26,13 @@ from scene_batch.job import Job
 from scene_batch.loading import REMOTE_READERS, Loaded, load_ahead
 from scene_batch.model import sha256
 from scene_batch.object_store import Stores, identified, shown
-from scene_batch.record import RunRecord, Tally, versions
+from scene_batch.record import RunRecord, Tally, bottleneck, versions
+from scene_batch.run_table import RunTable
 from scene_batch.sinks import Output, Plan, open_output
 from scene_batch.sinks.table import printable, schema
 from scene_batch.sources import Listing, Reader
 from scene_batch.storm import StormWatch
-from scene_batch.update import Item, OldTable, Retry, old_table, what_to_do
+from scene_batch.update import Item, Retry, old_table, what_to_do
 
 
 def run(
@@ -60,7 +61,7 @@ def run(
     """
     held_off = interruption.held_off if interruption else nullcontext
     model = sha256(classifier.session.path)
-    listing = Listing(job.sources, stores=Stores(job.read_timeout))
+    listing = Listing(job.sources, stores=Stores(job.read_timeout), shard=job.shard)
     table = old_table(job, model, classifier.top_k)
     identity = _identity(job, listing, classifier, model, table)
     plan = Plan(classifier.card.classes, identity, listing.continuable)
@@ -78,15 +79,14 @@ def run(
         with closing(_load(job, listing, items, classifier, tally)) as photos:
             for _ in _classify(photos, classifier, output, guard):
                 watch(tally)
-        if not tally.rows:
+        if not tally.rows and not listing.seen and not isinstance(work, Retry):
             raise _no_photo(listing)
         with guard():
             output.save()
         _account_for(saved + work.found, tally.rows, output.rows_saved)
-        ignored = asdict(listing.ignored)
+        record = _record(job, listing, classifier, model, tally)
         if isinstance(work, Retry):  # nothing was listed
-            ignored = work.table.record["ignored"]
-        record = _record(job, classifier, model, tally, ignored)
+            record = replace(record, **{key: work.table.record[key] for key in _OF_LISTING})
         output.commit(record.to_json())
     return record
 
@@ -136,7 +136,7 @@ def _load(
 
 
 def _identity(
-    job: Job, listing: Listing, classifier: Classifier, model: str, table: OldTable | None
+    job: Job, listing: Listing, classifier: Classifier, model: str, table: RunTable | None
 ) -> dict[str, object]:
     """All that must be equal for a run to be continued."""
     session = classifier.session
@@ -144,6 +144,7 @@ def _identity(
     return {
         "sources": [identified(source) for source in job.sources],
         "lists": listing.lists,
+        "shard": job.shard and str(job.shard),
         "limit": job.limit,
         "model": model,
         "preprocess": classifier.card.preprocess.to_json(),
@@ -172,17 +173,22 @@ def _account_for(found: int, classified: int, written: int) -> None:
         )
 
 
+_OF_LISTING = ("ignored", "photos_per_source")
+"""What a record has from listing its sources."""
+
+
 def _record(
-    job: Job, classifier: Classifier, model: str, tally: Tally, ignored: Mapping[str, int]
+    job: Job, listing: Listing, classifier: Classifier, model: str, tally: Tally
 ) -> RunRecord:
     session = classifier.session
     seconds = tally.elapsed
     unreadable = sum(tally.unreadable.values())
     return RunRecord(
         photos=tally.rows,
+        photos_per_source=[tally.sources[number] for number in range(len(job.sources))],
         ok=tally.rows - unreadable,
         unreadable=dict(tally.unreadable),
-        ignored=ignored,
+        ignored=asdict(listing.ignored),
         retries=tally.retries,
         classes={name: tally.classes[name] for name in classifier.card.classes},
         provider=session.provider,
@@ -194,6 +200,8 @@ def _record(
         },
         settings={
             "sources": [shown(printable(source)) for source in job.sources],
+            "lists": listing.lists,
+            "shard": job.shard and str(job.shard),
             "limit": job.limit,
             "read_timeout": job.read_timeout,
             "top_k": classifier.top_k,
@@ -207,5 +215,5 @@ def _record(
         seconds=round(seconds, 3),
         stage_seconds={stage: round(value, 3) for stage, value in tally.seconds.items()},
         photos_per_second=round(tally.rows / seconds, 1),
-        bottleneck=tally.bottleneck,
+        bottleneck=bottleneck(tally.seconds),
     )

@@ -32,6 +32,8 @@ class Tally:
     """By reason code."""
     classes: Counter[str] = field(default_factory=Counter)
     """By class name."""
+    sources: Counter[int] = field(default_factory=Counter)
+    """Rows by number of their source."""
     retries: int = 0
     """Reads of remote photos that were tried again."""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
@@ -52,6 +54,7 @@ class Tally:
             "rows": self.rows,
             "unreadable": dict(self.unreadable),
             "classes": dict(self.classes),
+            "sources": list(self.sources.items()),
             "retries": self.retries,
             "seconds": self.seconds,
             "elapsed": self.elapsed,
@@ -66,6 +69,7 @@ class Tally:
             rows=value["rows"],
             unreadable=Counter(value["unreadable"]),
             classes=Counter(value["classes"]),
+            sources=Counter(dict(value["sources"])),
             retries=value["retries"],
             seconds=dict(value["seconds"]),
             _before=value["elapsed"],
@@ -75,6 +79,7 @@ class Tally:
         """Count rows."""
         self.rows += len(rows)
         for row in rows:
+            self.sources[row.ref.place.source] += 1
             if isinstance(row, Prediction):
                 self.classes[row.class_name] += 1
             else:
@@ -89,13 +94,13 @@ class Tally:
         finally:
             self.seconds[stage] += time.perf_counter() - begun
 
-    @property
-    def bottleneck(self) -> str:
-        """The stage that decided the speed."""
-        longest = max(("infer", "wait", "write"), key=self.seconds.__getitem__)
-        if longest == "wait":
-            return max(("decode", "read"), key=self.seconds.__getitem__)
-        return longest
+
+def bottleneck(seconds: Mapping[str, float]) -> str:
+    """The stage that decided the speed, by the seconds of each."""
+    longest = max(("infer", "wait", "write"), key=seconds.__getitem__)
+    if longest == "wait":
+        return max(("decode", "read"), key=seconds.__getitem__)
+    return longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class RunRecord:
     """The record that lies beside the output, and in a Parquet file's metadata."""
 
     photos: int
+    photos_per_source: Sequence[int]
     ok: int
     unreadable: Mapping[str, int]
     ignored: Mapping[str, int]

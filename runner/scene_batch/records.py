@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -55,6 +56,12 @@ class ImageRef:
     modified_at: int | None = None
     """Modification time when it was listed, in microseconds since 1970 UTC; None if unknown."""
     place: Place = Place()
+
+    @property
+    def position(self) -> tuple[int, int, bytes]:
+        """What orders the photos of a job: source, then line of a list or path, bytewise."""
+        place = self.place
+        return place.source, place.line or 0, b"" if place.line else os.fsencode(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,11 @@ class Prediction:
 
 Row: TypeAlias = Prediction | Unreadable
 """What becomes exactly one row of the table."""
+
+
+def moved(row: Row, place: Place) -> Row:
+    """The same row with another place in its job."""
+    return replace(row, ref=replace(row.ref, place=place))
 
 
 @dataclass(frozen=True, slots=True)

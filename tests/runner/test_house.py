@@ -30,12 +30,12 @@ _HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "pandas", "torch", "jax"}
 
 # Lowest first: a module imports from rows above its own, or from its own row.
 _RANKS = [
-    {"errors", "records", "cpus", "interruption", "job", "object_store"},
+    {"errors", "records", "cpus", "interruption", "job", "object_store", "shard"},
     {"preprocess", "model"},
     {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record", "storage", "storm"},
     {"classifier"},
-    {"update", "golden"},
-    {"loading"},
+    {"update", "golden", "run_table"},
+    {"loading", "merging"},
     {"pipeline"},
     {"cli"},
 ]

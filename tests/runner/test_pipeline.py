@@ -103,7 +103,7 @@ def test_read_ahead_is_bounded(
     names = tmp_path / "names.txt"
     names.write_text(f"{photo}\n" * 500)
     listing = Listing([f"@{names}"])
-    monkeypatch.setattr(pipeline, "Listing", lambda sources, stores: listing)
+    monkeypatch.setattr(pipeline, "Listing", lambda sources, **more: listing)
     ahead = []
 
     def watch(tally: Tally) -> None:

@@ -23,6 +23,7 @@ class Entry:
 
 COMMANDS = {
     "run": Entry("scene_batch.cli.run", "Classify photos into one table."),
+    "merge": Entry("scene_batch.cli.merge", "Merge the tables of shards into one."),
     "inspect": Entry("scene_batch.cli.inspect", "Show a model file's card."),
     "verify": Entry("scene_batch.cli.verify", "Prove a model file on this device."),
     "doctor": Entry("scene_batch.cli.doctor", "Say what is installed here and what is wrong."),

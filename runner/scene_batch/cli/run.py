@@ -110,6 +110,11 @@ class Seconds(click.ParamType[float]):
     show_default=True,
     help="More unreadable photos end with exit code 3; the table is whole all the same.",
 )
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Classify one share of N, I from 0; auto/N takes I from an array job's environment.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many photos.")
 @click.option(
     "--read-timeout",
@@ -136,6 +141,7 @@ def command(
     workers: int | None,
     threads: int | None,
     max_unreadable: str,
+    shard: str | None,
     limit: int | None,
     read_timeout: float,
     overwrite: bool,
@@ -163,6 +169,7 @@ def command(
       scene-batch run ./seg_pred --out preds.parquet
       scene-batch run s3://bucket/photos --out s3://bucket/preds.parquet
       scene-batch run ./inbox --out preds.parquet --update --retry-unreadable
+      scene-batch run s3://bucket/photos --out s3://bucket/preds.parquet --shard auto/8
       find . -name '*.jpg' -mtime -1 | scene-batch run @- --out - | jq .class
     """
     if overwrite and (update or retry_unreadable):
@@ -180,9 +187,12 @@ def command(
                 from scene_batch import pipeline
                 from scene_batch.classifier import Classifier
                 from scene_batch.job import Job
+                from scene_batch.shard import Shard
                 from scene_batch.sinks.place import check_name
                 from scene_batch.sources import Listing
 
+                share = Shard.parse(shard) if shard else None
+                out = share.name(out) if share else out
                 check_name(out)
                 listing = Listing(sources)  # what is missing is said before the model is opened
                 classifier = Classifier.load(
@@ -199,6 +209,7 @@ def command(
                 prune=prune,
                 retry_unreadable=retry_unreadable,
                 restart=restart,
+                shard=share,
                 limit=limit,
                 workers=workers,
                 read_timeout=read_timeout,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scene_batch.errors import AccountingError
-from scene_batch.ledger import part_metadata
+from scene_batch.ledger import part_metadata, ref_from_json
+from scene_batch.records import ImageRef
 from scene_batch.sinks.parquet_file import ParquetFile
 from scene_batch.sinks.table import RECORD_KEY
 from scene_batch.sinks.text_file import CsvFile, JsonLinesFile
@@ -76,14 +76,14 @@ def join(storage: Storage, parts: Sequence[str], suffix: str, record: str, rows:
 
 def _in_order(storage: Storage, parts: Sequence[str]) -> Iterator[Path | pa.BufferReader]:
     """The parts' files, each checked to be of one job and to begin behind the one before."""
-    before: tuple[int, int, bytes] | None = None
+    before: ImageRef | None = None
     jobs: set[str] = set()
     for number, part in enumerate(parts):
         file = storage.parquet(part)
         metadata = part_metadata(file, part)
-        begin, end = _position(metadata["begin"]), _position(metadata["end"])
+        begin, end = ref_from_json(metadata["begin"]), ref_from_json(metadata["end"])
         jobs.add(metadata["job"])
-        follows = before is None or (begin is not None and begin > before)
+        follows = before is None or (begin is not None and begin.position > before.position)
         if part != part_name(number) or not follows or len(jobs) > 1:
             raise AccountingError(
                 f"{part!r} in {storage.folder!r} does not follow the part before it; throw the"
@@ -91,12 +91,6 @@ def _in_order(storage: Storage, parts: Sequence[str]) -> Iterator[Path | pa.Buff
             )
         before = end
         yield file
-
-
-def _position(at: Mapping[str, Any] | None) -> tuple[int, int, bytes] | None:
-    if at is None:
-        return None
-    return at["source"], at["line"] or 0, b"" if at["line"] else os.fsencode(at["path"])
 
 
 def _open_sink(path: Path, suffix: str) -> Sink:

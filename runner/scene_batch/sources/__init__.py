@@ -11,12 +11,13 @@ from typing import TypeAlias
 from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
 from scene_batch.object_store import BUCKET_SCHEMES, Address, Stores, is_url, shown
 from scene_batch.records import ImageRef, Place
+from scene_batch.shard import Shard
 from scene_batch.sources.directory import Directory, Ignored, image_ref
-from scene_batch.sources.file_list import FileList
+from scene_batch.sources.file_list import FileList, reference
 from scene_batch.sources.prefix import Prefix, RemotePhoto, find_object
 from scene_batch.sources.reading import Fetched, Reader, read
 
-__all__ = ["Fetched", "Ignored", "Listing", "Reader", "read"]
+__all__ = ["Fetched", "Ignored", "Listing", "Reader", "read", "reference"]
 
 
 @dataclass(slots=True)
@@ -33,9 +34,13 @@ class Listing:
     after: ImageRef | None = None
     """The last photo of this job that is done: those behind it follow."""
     stores: Stores = field(default_factory=Stores)
+    shard: Shard | None = None
+    """The share of the photos that is yielded; None: all."""
     ignored: Ignored = field(init=False)
     found: int = field(init=False, default=0)
     """Photos yielded so far."""
+    seen: int = field(init=False, default=0)
+    """Photos of other shards included."""
     names: list[str] = field(init=False)
     """The sources as their photos' paths begin."""
     _opened: list[Source] = field(init=False, repr=False)
@@ -78,8 +83,10 @@ class Listing:
     def __iter__(self) -> Iterator[ImageRef]:
         """Yield every photo once for each time that the sources name it, in order."""
         for ref in self._refs():
-            self.found += 1
-            yield ref
+            self.seen += 1
+            if self.shard is None or self.shard.holds(ref.path):
+                self.found += 1
+                yield ref
 
     def _refs(self) -> Iterator[ImageRef]:
         first = self.after.place.source if self.after else 0

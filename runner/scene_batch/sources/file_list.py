@@ -64,7 +64,7 @@ class FileList:
         try:
             for line, path in enumerate(paths(), 1):
                 if line > (after or 0) and path.strip():
-                    yield _ref(path, Place(self.source, line))
+                    yield reference(path, Place(self.source, line))
         except OSError as error:
             raise self._unreadable(error) from None
         except csv.Error as error:
@@ -118,6 +118,9 @@ class FileList:
         return SourceError(f"the list {self.name!r} has no column {COLUMN!r}; name it so")
 
 
-def _ref(path: str, place: Place) -> ImageRef:
-    # A remote photo's size is not asked for: the one request is that for its bytes.
+def reference(path: str, place: Place) -> ImageRef:
+    """A photo by its path, local or remote.
+
+    A remote one's size is not asked for: the one request is that for its bytes.
+    """
     return ImageRef(path, place=place) if is_url(path) else image_ref(os.fsencode(path), place)

@@ -1,0 +1,144 @@
+"""A table that an earlier run wrote, on a disk or in a bucket: its record and its rows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scene_batch.errors import TableError
+from scene_batch.object_store import Stores, cause_of, is_url
+from scene_batch.records import Row
+from scene_batch.sinks.table import RECORD_KEY, schema, to_rows
+from scene_batch.storage import RECORD
+from scene_batch.storage.names import is_part
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_ROWS_AT_A_TIME = 8192
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class RunTable:
+    """A Parquet file or data set that a run wrote."""
+
+    name: str
+    record: dict[str, Any]
+    """The record of the run that wrote it."""
+    identity: dict[str, Any]
+    """Tells it from any other table that was there before or after."""
+    _files: tuple[Path, ...]
+
+    @classmethod
+    def open(cls, name: str) -> Self:
+        """Open a table by its name; one in a bucket is fetched for as long as this object lives.
+
+        Raises:
+            TableError: It is not there, or no run wrote it.
+        """
+        if not is_url(name):
+            return cls._read(name, Path(name), _local_identity(name))
+        kept = tempfile.mkdtemp(prefix="scene-batch-")
+        try:
+            with _telling(name):
+                identity = _remote_identity(name)
+                place = _fetch(name, Path(kept))
+            table = cls._read(name, place, identity)
+        except BaseException:
+            shutil.rmtree(kept)
+            raise
+        weakref.finalize(table, shutil.rmtree, kept)
+        return table
+
+    @classmethod
+    def _read(cls, name: str, place: Path, identity: dict[str, Any]) -> Self:
+        try:
+            files, text = _contents(place)
+            if files and all(pq.read_schema(file) == schema() for file in files):
+                return cls(name, json.loads(text), identity, files)
+        except (pa.ArrowInvalid, OSError, KeyError, ValueError):
+            pass
+        raise TableError(f"{name!r} is not a table of scene-batch run")
+
+    @property
+    def classes(self) -> list[str]:
+        """The model's class names in index order."""
+        return list(self.record["classes"])
+
+    def is_replaced(self) -> bool:
+        """Whether another table has taken its place since it was opened."""
+        try:
+            if not is_url(self.name):
+                return _local_identity(self.name) != self.identity
+            with _telling(self.name):
+                return _remote_identity(self.name) != self.identity
+        except TableError:
+            return True
+
+    def rows(self) -> Iterator[Row]:
+        """Its rows in order."""
+        for file in self._files:
+            with pq.ParquetFile(file) as table:
+                for batch in table.iter_batches(_ROWS_AT_A_TIME):
+                    yield from to_rows(batch)
+
+
+def _contents(place: Path) -> tuple[tuple[Path, ...], str]:
+    """The files of a table, and its record."""
+    if place.is_dir():
+        files = tuple(sorted(file for file in place.iterdir() if is_part(file.name)))
+        return files, (place / RECORD).read_text(encoding="utf-8")
+    metadata = pq.read_metadata(place).metadata or {}
+    return (place,), metadata[RECORD_KEY.encode()].decode()
+
+
+def _local_identity(name: str) -> dict[str, Any]:
+    try:
+        status = Path(name).stat()
+    except OSError as error:
+        raise TableError(f"no table {name!r}: {error.strerror}") from None
+    return {"size_bytes": status.st_size, "modified_at": status.st_mtime_ns}
+
+
+def _remote_identity(name: str) -> dict[str, Any]:
+    store, key = Stores().find(name, "long")
+    meta = store.head(f"{key}/{RECORD}" if name.endswith("/") else key)
+    return {"size_bytes": meta["size"], "e_tag": meta["e_tag"]}
+
+
+def _fetch(name: str, folder: Path) -> Path:
+    """A table of a bucket as a local file, or a data set as a local folder."""
+    store, key = Stores().find(name, "long")
+    if not name.endswith("/"):
+        return _download(store, key, folder / "table")
+    for meta in chain.from_iterable(store.list(key)):
+        _download(store, meta["path"], folder / meta["path"].rpartition("/")[2])
+    return folder
+
+
+def _download(store: ObjectStore, key: str, file: Path) -> Path:
+    with file.open("wb") as local:
+        for chunk in store.get(key):
+            local.write(chunk)
+    return file
+
+
+@contextmanager
+def _telling(name: str) -> Iterator[None]:
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except (BaseError, FileNotFoundError) as error:
+        raise TableError(f"cannot read {name!r}: {cause_of(error).text}") from None
