@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 import sys
-import threading
 import time
 import tracemalloc
 from pathlib import Path
@@ -22,7 +21,9 @@ from scene_batch.errors import SourceError, StoreError, UsageError
 from scene_batch.job import Job
 from scene_batch.object_store import Stores
 from scene_batch.pipeline import run
+from scene_batch.record import Tally
 from scene_batch.records import Unreadable
+from scene_batch.shard import Shard
 from scene_batch.sources import Listing, Reader
 from support import save_shade, scene_batch
 
@@ -430,44 +431,53 @@ def test_a_profile_is_read_with_boto3_and_asks_for_it(
         Listing([f"{bucket.url}/in"])
 
 
-def test_the_first_photo_is_there_before_the_listing_ends(bucket: Bucket, tmp_path: Path) -> None:
-    """A server of its own: 200,000 keys, made up page by page."""
+def test_the_first_row_is_there_before_a_long_listing_ends(
+    bucket: Bucket, colours: Classifier, tmp_path: Path
+) -> None:
+    """200,000 keys, made up page by page; a shard of them is read."""
     total, page = 200_000, 1000
-    sent = itertools.count()
+    photo = save_shade(tmp_path / "photo.png", 1).read_bytes()
+    headers = (("ETag", '"1"'), ("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT"))
+    pages = itertools.count()
 
-    def listing(request: Request) -> bytes:
-        token = dict(part.split("=") for part in request.query.split("&")).get(
-            "continuation-token", "0"
-        )
-        begin = int(token)
-        number = next(sent)
-        assert number < total // page + 2
+    def listing(query: str) -> bytes:
+        next(pages)
+        begin = int(dict(part.split("=") for part in query.split("&")).get("continuation-token", 0))
         contents = "".join(
-            f"<Contents><Key>p/{n:06}.jpg</Key><Size>5</Size>"
+            f"<Contents><Key>p/{number:06}.png</Key><Size>{len(photo)}</Size>"
             "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
-            for n in range(begin, begin + page)
+            for number in range(begin, begin + page)
         )
-        more = begin + page < total
-        follow = f"<NextContinuationToken>{begin + page}</NextContinuationToken>" if more else ""
+        end = begin + page
+        more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < total else ""
+        truncated = "true" if more else "false"
         return (
-            f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated>{follow}{contents}"
+            f"<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{more}{contents}"
             "</ListBucketResult>"
         ).encode()
 
     def decide(request: Request) -> Fault | None:
-        if "list-type" not in request.query:
-            return Fault(404, "NoSuchKey")
-        return Fault(200, content=listing(request))
+        if "list-type" in request.query:
+            return Fault(200, content=listing(request.query))
+        if request.is_photo:
+            return Fault(200, content=photo, headers=headers)
+        return Fault(404, "NoSuchKey")
 
     bucket.front.decide = decide
-    source = Listing([f"{bucket.url}/p"])
-    refs = iter(source)
-    first = next(refs)
-    assert first.path == f"{bucket.url}/p/000000.jpg"
-    assert next(sent) <= 5  # pages; one of them for the check
+    pages_at_first_row = None
+
+    def watch(tally: Tally) -> None:
+        nonlocal pages_at_first_row
+        if tally.rows and pages_at_first_row is None:
+            pages_at_first_row = next(pages)
+
+    job = Job((f"{bucket.url}/p",), str(tmp_path / "p.parquet"), shard=Shard(0, 500))
     tracemalloc.start()
-    assert sum(1 for _ in refs) == total - 1
+    record = run(job, colours, watch)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 8 << 20
-    assert threading.active_count() < 50
+    assert 300 < record.photos < 500
+    assert next(pages) >= total // page
+    assert pages_at_first_row is not None
+    assert pages_at_first_row < total // page // 2
+    assert peak < 24 << 20

@@ -171,8 +171,8 @@ def test_shards_of_different_jobs_are_refused(
         "sources": (colours, (f"{photos}/1",), None),
         "limit": (colours, sources, 3),
     }
-    for name, (classifier, theirs, limit) in others.items():
-        other = f"{tmp_path}/{len(name)}.parquet"
+    for number, (name, (classifier, theirs, limit)) in enumerate(others.items()):
+        other = f"{tmp_path}/other{number}.parquet"
         run(Job(theirs, other, shard=Shard(2, 3), limit=limit), classifier)
         with pytest.raises(TableError, match=f"differ in their {name}"):
             merge([*names[:2], other], out)
