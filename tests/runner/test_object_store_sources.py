@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import sys
 import time
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from buckets import SECRET, Bucket
-from front import CUT, Fault, Request, slow_down, some
+from front import CUT, Fault, Front, Request, slow_down, some
 from scene_batch.classifier import Classifier
 from scene_batch.errors import SourceError, StoreError, UsageError
 from scene_batch.job import Job
 from scene_batch.object_store import Stores
 from scene_batch.pipeline import run
 from scene_batch.record import Tally
-from scene_batch.records import Unreadable
+from scene_batch.records import ImageRef, Unreadable
 from scene_batch.shard import Shard
 from scene_batch.sources import Listing, Reader
 from support import save_shade, scene_batch
@@ -481,3 +483,47 @@ def test_the_first_row_is_there_before_a_long_listing_ends(
     assert pages_at_first_row is not None
     assert pages_at_first_row < total // page // 2
     assert peak < 24 << 20
+
+
+@pytest.fixture
+def roles(aws: pytest.MonkeyPatch) -> Iterator[Front]:
+    """A server that gives a task's role its keys, as ECS and EKS do."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        aws.delenv(name)
+    answer = {
+        "AccessKeyId": "ASIAROLE",
+        "SecretAccessKey": SECRET,
+        "Token": "session-token-of-the-role",
+        "Expiration": "2036-01-01T00:00:00Z",
+    }
+    content = json.dumps(answer).encode()
+    with Front("http://127.0.0.1:9", lambda _: Fault(200, content=content)) as server:
+        yield server
+
+
+def test_a_tasks_role_is_asked_for_its_keys(
+    bucket: Bucket, roles: Front, aws: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bucket.put("in/a.jpg", b"x")
+    (tmp_path / "token").write_text("pod-token")
+    aws.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{roles.url}/v1/credentials")
+    aws.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    (ref,) = Listing([f"{bucket.url}/in"])
+    assert Reader().read(ref).data == b"x"
+    headers = bucket.front.requests[-1].headers
+    assert headers["x-amz-security-token"] == "session-token-of-the-role"
+    assert "Credential=ASIAROLE/" in headers["authorization"]
+    assert roles.requests[0].path == "/v1/credentials"
+
+
+def test_a_role_whose_server_is_down_for_a_moment_is_borne(
+    bucket: Bucket, roles: Front, aws: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bucket.put("in/a.jpg", b"x")
+    (tmp_path / "token").write_text("pod-token")
+    aws.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{roles.url}/v1/credentials")
+    aws.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    well = roles.decide
+    roles.decide = lambda request: Fault(503) if request.total < 2 else well(request)
+    fetched = Reader().read(ImageRef(f"{bucket.url}/in/a.jpg"))
+    assert fetched.data == b"x"

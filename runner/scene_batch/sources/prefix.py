@@ -170,7 +170,11 @@ class RemotePhoto:
 
 
 def find_object(url: str, stores: Stores) -> ObjectMeta | None:
-    """What a store says of the object of this name; None where there is none to be seen."""
+    """What a store says of the object of this name; None where there is none to be seen.
+
+    Raises:
+        SourceError: The store does not answer.
+    """
     from obstore.exceptions import BaseError
 
     address = Address.parse(url)
@@ -178,8 +182,11 @@ def find_object(url: str, stores: Stores) -> ObjectMeta | None:
         return None
     try:
         return stores.open(address, "short").head(address.key)
-    except (BaseError, OSError):  # whatever is wrong, listing will say
-        return None
+    except (BaseError, OSError) as error:
+        cause = cause_of(error)
+        if cause.may_pass or cause.kind == "credentials":
+            raise _cannot_list(url, cause) from None
+        return None  # the answer had no body; if something is wrong, listing will say what
 
 
 def _ref(url: str, meta: ObjectMeta | None, place: Place) -> ImageRef:

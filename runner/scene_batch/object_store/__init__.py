@@ -1,0 +1,28 @@
+"""Object stores by URL: where they are, how they are opened, what their errors mean."""
+
+from __future__ import annotations
+
+from scene_batch.object_store.address import (
+    BUCKET_SCHEMES,
+    WEB_SCHEMES,
+    Address,
+    identified,
+    is_url,
+    shown,
+)
+from scene_batch.object_store.causes import Cause, ShortReadError, cause_of, retrying
+from scene_batch.object_store.stores import Stores
+
+__all__ = [
+    "BUCKET_SCHEMES",
+    "WEB_SCHEMES",
+    "Address",
+    "Cause",
+    "ShortReadError",
+    "Stores",
+    "cause_of",
+    "identified",
+    "is_url",
+    "retrying",
+    "shown",
+]

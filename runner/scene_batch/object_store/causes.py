@@ -1,0 +1,164 @@
+"""Why a request to a store failed: told without secrets, and tried again where that may help."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from tenacity import Retrying
+
+Kind: TypeAlias = Literal[
+    "missing",
+    "no_bucket",
+    "exists",
+    "forbidden",
+    "credentials",
+    "region",
+    "key",
+    "timeout",
+    "unavailable",
+    "other",
+]
+
+
+class Cause(NamedTuple):
+    """Why a request failed."""
+
+    kind: Kind
+    text: str
+    """For a person, with the remedy where there is one; no secret, no URL."""
+    may_pass: bool = False
+    """Whether the same request may succeed later."""
+
+
+def retrying(seconds: float) -> Retrying:
+    """Calls again what fails with a cause that may pass: exponential backoff with full jitter.
+
+    Args:
+        seconds: No call begins later than that after the first.
+    """
+    from tenacity import Retrying, retry_if_exception, stop_before_delay
+    from tenacity import wait_random_exponential as backoff
+
+    return Retrying(
+        retry=retry_if_exception(lambda error: cause_of(error).may_pass),
+        stop=stop_before_delay(seconds),
+        wait=backoff(multiplier=0.1, max=min(5.0, seconds / 6)),
+        reraise=True,
+    )
+
+
+class ShortReadError(OSError):
+    """A body has another number of bytes than the store says."""
+
+    def __init__(self, size: int, expected: int) -> None:
+        super().__init__(f"{size} of {expected} bytes came")
+
+
+_CREDENTIAL_CODES = (
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    "RequestTimeTooSkewed",
+    "AuthenticationFailed",
+)
+_REGION_CODES = (
+    "PermanentRedirect",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+)
+_REMEDIES: dict[Kind, str] = {
+    "missing": "not found",
+    "no_bucket": "no such bucket; check its name, and AWS_ENDPOINT_URL where it is not Amazon's",
+    "exists": "it is already there",
+    "forbidden": "access denied; it needs the rights to list, get and (for --out) put and delete",
+    "credentials": "no valid credentials; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the"
+    " task's role or AWS_PROFILE; AWS_SKIP_SIGNATURE=true for a public bucket",
+    "region": "the bucket is in another region; set AWS_REGION to its own",
+    "timeout": "no answer in time; check the network and the endpoint",
+    "unavailable": "no sound answer; check the network and the endpoint",
+}
+_METADATA_HOSTS = ("169.254.", "metadata.google", "fd00:ec2::")
+_SHORTEST_SECRET = 8
+_SERVER_ERROR, _TOO_MANY, _TOO_SLOW = 500, 429, 408
+
+
+def cause_of(error: BaseException) -> Cause:
+    """Tell why a request to a store failed.
+
+    obstore has a class for some causes; for the rest only its text tells them apart.
+    """
+    from obstore.exceptions import AlreadyExistsError, InvalidPathError
+
+    text = str(error)
+    if isinstance(error, ShortReadError):
+        return Cause("unavailable", text, may_pass=True)
+    if isinstance(error, InvalidPathError):
+        key = re.search(r'path: "((?:[^"\\]|\\.)*)"', text)
+        name = key[1] if key else ""
+        return Cause("key", f"the key {name!r} has an empty, '.' or '..' segment; rename it")
+    if isinstance(error, AlreadyExistsError):
+        return Cause("exists", _REMEDIES["exists"])
+    found = re.search(r"status code: (\d{3})", text)
+    status = int(found[1]) if found else None
+    found = re.search(r"<Code>(\w+)</Code>", text)
+    code = found[1] if found else ""
+    kind = _kind(error, text, status, code)
+    if kind == "other" and status is None:
+        return Cause(kind, without_secrets(text.split("\n", 1)[0]))
+    # A role's keys come from a server, too, and that may be down for a moment.
+    may_pass = kind in ("timeout", "unavailable") or (
+        kind == "credentials" and (status is None or status >= _SERVER_ERROR)
+    )
+    said = f"HTTP {status} {code}".rstrip() if status else _network_reason(text)
+    remedy = _REMEDIES.get(kind, "")
+    return Cause(kind, f"{remedy} ({said})" if remedy and said else remedy or said, may_pass)
+
+
+def _kind(error: BaseException, text: str, status: int | None, code: str) -> Kind:
+    if "redirect without LOCATION" in text or code in _REGION_CODES:
+        return "region"
+    if code in ("NoSuchBucket", "ContainerNotFound"):
+        return "no_bucket"
+    if any(host in text for host in _METADATA_HOSTS) or code in _CREDENTIAL_CODES:
+        return "credentials"
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    if status in (401, 403) or isinstance(error, PermissionError):
+        return "forbidden"
+    if "TimedOut" in text or "kind: Timeout" in text or status == _TOO_SLOW:
+        return "timeout"
+    if status is not None and (status >= _SERVER_ERROR or status == _TOO_MANY):
+        return "unavailable"
+    if status is None and "HTTP error" in text and "builder error" not in text:
+        return "unavailable"
+    return "other"
+
+
+def _network_reason(text: str) -> str:
+    """What the network said, in a word or two."""
+    for sign, reason in (
+        ("ConnectionRefused", "connection refused"),
+        ("dns error", "unknown host"),
+        ("lookup address", "unknown host"),
+        ("certificate", "bad certificate"),
+        ("IncompleteBody", "the connection broke"),
+        ("body error", "the connection broke"),
+    ):
+        if sign in text:
+            return reason
+    return ""
+
+
+def without_secrets(text: str) -> str:
+    """A library's text without URLs, and without what the environment holds as secrets."""
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST_SECRET and re.search(
+            "KEY|SECRET|TOKEN|PASSWORD|SAS", name.upper()
+        ):
+            text = text.replace(value, "…")
+    return re.sub(r"\w+://\S+", "…", text)

@@ -1,0 +1,192 @@
+"""The stores of a run, opened as the environment says."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from scene_batch.errors import StoreError
+from scene_batch.object_store.address import UNREADABLE_SEGMENTS, Address
+from scene_batch.object_store.causes import cause_of, without_secrets
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+
+CONNECT_SECONDS = 5.0
+IDLE_SHARE = 0.25
+"""Of a read's time limit: so long may a connection be silent before it is tried again."""
+
+Patience: TypeAlias = Literal["none", "short", "long"]
+"""How obstore itself repeats a request: not at all where we count, a little before any work has
+begun, and long enough for a store's bad minute once it has."""
+
+_BACKOFF = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5), "base": 2}
+_RETRIES: dict[Patience, RetryConfig] = {
+    "none": {"max_retries": 0},
+    "short": {
+        "max_retries": 3,
+        "retry_timeout": timedelta(seconds=8),
+        "backoff": _BACKOFF,  # type: ignore[typeddict-item]
+    },
+    "long": {
+        "max_retries": 12,
+        "retry_timeout": timedelta(seconds=60),
+        "backoff": _BACKOFF,  # type: ignore[typeddict-item]
+    },
+}
+
+
+class Stores:
+    """The stores of a run, each opened once; safe for threads.
+
+    Args:
+        timeout: Seconds that one request may take, its body included.
+    """
+
+    def __init__(self, timeout: float = 60.0) -> None:
+        self.timeout = timeout
+        self._opened: dict[tuple[str, Patience], ObjectStore] = {}
+        self._lock = Lock()
+
+    def open(self, address: Address, patience: Patience = "long") -> ObjectStore:
+        """The store of an address's bucket.
+
+        Raises:
+            StoreError: The environment does not say how to open it.
+        """
+        with self._lock:
+            name = (address.root, patience)
+            if name not in self._opened:
+                self._opened[name] = self._make(address, patience)
+            return self._opened[name]
+
+    def find(self, url: str, patience: Patience = "none") -> tuple[ObjectStore, str]:
+        """The store of one object's URL, and its key there.
+
+        Raises:
+            UsageError: It is no URL that can be opened.
+            StoreError: The environment does not say how to open it.
+        """
+        address = Address.parse(url)
+        if address.is_listable:
+            return self.open(address, patience), address.key
+        path = urlsplit(url).path.removeprefix("/")
+        plain = re.fullmatch(r"[\w.~/-]+", path, re.ASCII) and url.endswith(path)
+        if plain and not UNREADABLE_SEGMENTS & set(path.split("/")):
+            return self.open(address, patience), path
+        # Only as a store of its own does a URL keep its query and its encoding.
+        return self._web(url, patience), ""
+
+    def _make(self, address: Address, patience: Patience) -> ObjectStore:
+        from obstore.exceptions import BaseError
+
+        makers = {"s3": _s3, "gs": _gs, "az": _az}
+        try:
+            if not address.is_listable:
+                return self._web(f"{address.root}/", patience)
+            client: ClientConfig = {**self._client(), "allow_http": _allows_http()}
+            return makers[address.scheme](address.bucket, client, _RETRIES[patience])
+        except BaseError as error:
+            raise StoreError(f"cannot open {address.root}: {cause_of(error).text}") from None
+
+    def _web(self, url: str, patience: Patience) -> ObjectStore:
+        from obstore.store import HTTPStore
+
+        options: ClientConfig = {**self._client(), "allow_http": True}
+        return HTTPStore.from_url(url, client_options=options, retry_config=_RETRIES[patience])
+
+    def _client(self) -> ClientConfig:
+        return {
+            "connect_timeout": timedelta(seconds=min(CONNECT_SECONDS, self.timeout)),
+            "read_timeout": timedelta(seconds=self.timeout * IDLE_SHARE),
+            "timeout": timedelta(seconds=self.timeout),
+        }
+
+
+def _allows_http() -> bool:
+    """Whether the environment names an endpoint without TLS, or says that there is one."""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    return any(os.environ.get(name, "").startswith("http://") for name in names) or _says_yes(
+        "AWS_ALLOW_HTTP",
+        "GOOGLE_ALLOW_HTTP",
+        "AZURE_ALLOW_HTTP",
+        "AZURE_STORAGE_USE_EMULATOR",
+    )
+
+
+def _says_yes(*names: str) -> bool:
+    return any(
+        os.environ.get(name, "").lower() in ("true", "1", "yes", "requester") for name in names
+    )
+
+
+def _s3(bucket: str, client: ClientConfig, retries: RetryConfig) -> ObjectStore:
+    from obstore.store import S3Store
+
+    options = _aws_profile()
+    if _says_yes("AWS_REQUESTER_PAYS", "AWS_REQUEST_PAYER"):
+        options["request_payer"] = True
+    return S3Store(bucket, client_options=client, retry_config=retries, **options)
+
+
+def _gs(bucket: str, client: ClientConfig, retries: RetryConfig) -> ObjectStore:
+    from obstore.store import GCSStore
+
+    return GCSStore(bucket, client_options=client, retry_config=retries)
+
+
+def _az(container: str, client: ClientConfig, retries: RetryConfig) -> ObjectStore:
+    from obstore.store import AzureStore
+
+    return AzureStore(container, client_options=client, retry_config=retries)
+
+
+_KEYS_BY_ENVIRONMENT = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SKIP_SIGNATURE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+
+
+def _aws_profile() -> dict[str, Any]:
+    """Credentials and region of a profile (SSO included) where the environment has no others.
+
+    Profiles are boto3's to read; obstore knows the rest.
+
+    Raises:
+        StoreError: AWS_PROFILE is set, but boto3 is missing or finds nothing.
+    """
+    profile = os.environ.get("AWS_PROFILE")
+    if any(os.environ.get(name) for name in _KEYS_BY_ENVIRONMENT):
+        return {}
+    files = (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config"))
+    paths = [os.environ.get(name) or f"~/.aws/{file}" for name, file in files]
+    if not profile and not any(Path(path).expanduser().exists() for path in paths):
+        return {}
+    try:
+        import boto3
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+    except ModuleNotFoundError:
+        if profile:
+            raise StoreError(
+                f"AWS_PROFILE={profile}: profiles need boto3: pip install 'scene-batch[aws]'"
+            ) from None
+        return {}
+    try:
+        session = boto3.Session()
+        values: dict[str, Any] = {"credential_provider": Boto3CredentialProvider(session)}
+    except (BotoCoreError, ValueError) as error:
+        if not profile:
+            return {}
+        raise StoreError(f"AWS_PROFILE={profile}: {without_secrets(str(error))}") from None
+    if session.region_name and not os.environ.get("AWS_REGION"):
+        values["region"] = session.region_name
+    return values
