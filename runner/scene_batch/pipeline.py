@@ -35,11 +35,21 @@ from scene_batch.storm import StormWatch
 from scene_batch.update import Item, Retry, old_table, what_to_do
 
 
+def open_sources(job: Job) -> Listing:
+    """Open the sources of a job, so that what is wrong with them is said first of all.
+
+    Raises:
+        SourceError: A source is missing or cannot be listed.
+    """
+    return Listing(job.sources, stores=Stores(job.read_timeout), shard=job.shard)
+
+
 def run(
     job: Job,
     classifier: Classifier,
     watch: Callable[[Tally], None] = lambda tally: None,
     interruption: Interruption | None = None,
+    listing: Listing | None = None,
 ) -> RunRecord:
     """Classify every photo of a job into its table, or the rest of what was broken off.
 
@@ -48,6 +58,7 @@ def run(
         classifier: The model, ready.
         watch: Called after each batch with the tally so far.
         interruption: Where signals come from; a batch in hand is finished first.
+        listing: The job's sources, opened; None: they are opened here.
 
     Returns:
         The run's record, as it was written beside the table.
@@ -61,7 +72,7 @@ def run(
     """
     held_off = interruption.held_off if interruption else nullcontext
     model = sha256(classifier.session.path)
-    listing = Listing(job.sources, stores=Stores(job.read_timeout), shard=job.shard)
+    listing = listing or open_sources(job)
     table = old_table(job, model, classifier.top_k)
     identity = _identity(job, listing, classifier, model, table)
     plan = Plan(classifier.card.classes, identity, listing.continuable)

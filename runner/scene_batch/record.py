@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import platform
 import time
@@ -147,4 +148,5 @@ def versions() -> dict[str, str]:
         "pillow": PIL.__version__,
         "numpy": np.__version__,
         "pyarrow": pa.__version__,
+        "obstore": importlib.metadata.version("obstore"),
     }

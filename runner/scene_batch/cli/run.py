@@ -189,32 +189,31 @@ def command(
                 from scene_batch.job import Job
                 from scene_batch.shard import Shard
                 from scene_batch.sinks.place import check_name
-                from scene_batch.sources import Listing
 
                 share = Shard.parse(shard) if shard else None
                 out = share.name(out) if share else out
                 check_name(out)
-                listing = Listing(sources)  # what is missing is said before the model is opened
+                job = Job(
+                    sources,
+                    out,
+                    overwrite=overwrite,
+                    update=update,
+                    prune=prune,
+                    retry_unreadable=retry_unreadable,
+                    restart=restart,
+                    shard=share,
+                    limit=limit,
+                    workers=workers,
+                    read_timeout=read_timeout,
+                )
+                listing = pipeline.open_sources(job)  # said before the model is opened
                 classifier = Classifier.load(
                     model, top_k=top_k, provider=provider, batch_size=batch_size, threads=threads
                 )
             progress.note(classifier.session.note)
             if not listing.continuable or out == "-":
                 progress.note("a pipe is read or written: this run cannot be continued")
-            job = Job(
-                sources,
-                out,
-                overwrite=overwrite,
-                update=update,
-                prune=prune,
-                retry_unreadable=retry_unreadable,
-                restart=restart,
-                shard=share,
-                limit=limit,
-                workers=workers,
-                read_timeout=read_timeout,
-            )
-            record = pipeline.run(job, classifier, progress.update, interruption)
+            record = pipeline.run(job, classifier, progress.update, interruption, listing)
             progress.summary(record)
         except Interrupted as interrupted:
             progress.note("interrupted; run the same command again")
