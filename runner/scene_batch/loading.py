@@ -20,9 +20,30 @@ REMOTE_READERS = 32
 ROOM_BYTES = 128 << 20
 """Of the photos ahead, still encoded."""
 UNKNOWN_BYTES = 4 << 20
-"""What a photo counts for whose size is not known: a line of a list that is a URL."""
+"""What a photo counts for at least whose size is not known: a line of a list that is a URL."""
 
 Loaded: TypeAlias = Decoded | Row
+
+
+@dataclass(slots=True)
+class _Sizes:
+    """What photos need whose size is not known: as much as the largest so far, four times the
+    least before the first.
+    """
+
+    _guess: int = 4 * UNKNOWN_BYTES
+    _largest: int = UNKNOWN_BYTES
+
+    def needed(self, item: Item) -> int:
+        """Bytes to be held for an item."""
+        if not isinstance(item, ImageRef):
+            return 0
+        return self._guess if item.size_bytes is None else item.size_bytes
+
+    def saw(self, size: int | None) -> None:
+        """Learn from a photo that has come."""
+        if size is not None:
+            self._guess = self._largest = max(self._largest, size)
 
 
 @dataclass(slots=True)
@@ -77,6 +98,7 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
         ref = item if isinstance(item, ImageRef) else item.ref
         return _Loading(Unreadable(ref, "timeout", f"no answer within {timeout:g} s"), timeout)
 
+    sizes = _Sizes()
     loaded = prefetch(
         fetch,
         items,
@@ -84,7 +106,7 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
         depth=2 * classifier.session.batch_size + max(workers, readers),
         then=then,
         readers=readers,
-        room=Room(ROOM_BYTES, _bytes_needed),
+        room=Room(ROOM_BYTES, sizes.needed),
         limit=TimeLimit(timeout, late),
     )
     with closing(loaded):
@@ -92,10 +114,5 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
             tally.seconds["read"] += photo.read_seconds
             tally.seconds["decode"] += photo.decode_seconds
             tally.retries += photo.retries
+            sizes.saw(photo.result.ref.size_bytes)
             yield photo.result
-
-
-def _bytes_needed(item: Item) -> int:
-    if not isinstance(item, ImageRef):
-        return 0
-    return UNKNOWN_BYTES if item.size_bytes is None else item.size_bytes

@@ -216,6 +216,29 @@ def test_many_photos_are_on_their_way_at_once(
     assert 16 <= filled.front.most_at_once <= 34
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_large_photos_are_not_all_in_memory(
+    listed: bool, bucket: Bucket, colours: Classifier, tmp_path: Path
+) -> None:
+    """Forty photos of 12 MB; the front counts the bytes of those that were begun and not done."""
+    photo = save_shade(tmp_path / "photo.png", 1).read_bytes() + bytes(12 << 20)
+    for number in range(40):
+        bucket.put(f"in/{number:02}.png", photo)
+    urls = "\n".join(f"{bucket.url}/in/{number:02}.png" for number in range(40))
+    (tmp_path / "list.txt").write_text(urls)
+    bucket.front.decide = lambda request: Fault(delay=0.1) if request.is_photo else None
+    source = f"{bucket.url}/in" if listed else f"@{tmp_path}/list.txt"
+    begun: list[int] = []
+
+    def watch(tally: Tally) -> None:
+        begun.append(len(bucket.front.photos) - tally.rows)
+
+    record = run(Job((source,), str(tmp_path / "p.parquet"), workers=1), colours, watch)
+    assert record.ok == 40
+    assert bucket.front.most_at_once <= 128 // 12
+    assert max(begun) <= 128 // 12 + colours.session.batch_size
+
+
 FAULTS = {
     "403": (Fault(403, "AccessDenied"), "permission: access denied", 1),
     "404": (Fault(404, "NoSuchKey"), "missing: not found", 1),
