@@ -27,9 +27,7 @@ Loaded: TypeAlias = Decoded | Row
 
 @dataclass(slots=True)
 class _Sizes:
-    """What photos need whose size is not known: as much as the largest so far, four times the
-    least before the first.
-    """
+    """What photos of unknown size need: as much as the largest so far."""
 
     _guess: int = 4 * UNKNOWN_BYTES
     _largest: int = UNKNOWN_BYTES
