@@ -53,6 +53,8 @@ class Fault:
     """Closed without an answer."""
     lose: bool = False
     """Done by the server, and then closed without an answer."""
+    chunked: bool = False
+    """Sent in chunks, without a length."""
     declared: int = 0
     """Added to Content-Length; the body is cut to it where it is less."""
     body: Callable[[bytes], bytes] | None = None
@@ -216,6 +218,11 @@ class Front:
         handler.send_response_only(status)
         for name, value in headers:
             handler.send_header(name, value)
+        if fault.chunked:
+            handler.send_header("Transfer-Encoding", "chunked")
+            handler.end_headers()
+            handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content))
+            return
         handler.send_header("Content-Length", length or str(declared))
         handler.end_headers()
         if handler.command == "HEAD":

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -94,6 +95,14 @@ def prefetch(  # noqa: PLR0913 - each a part of the law
         until = time.monotonic() + JOIN_SECONDS
         for pool in pools:
             pool.join(until)
+
+
+def in_thread(call: Callable[[], Result]) -> Result:
+    """Call in another thread and wait: signals are served meanwhile, whatever library it is in."""
+    results: Generator[Result, None, None]
+    results = prefetch(lambda _: call(), [None], workers=1, depth=1)
+    with closing(results):
+        return next(results)
 
 
 class _Ahead(Generic[Item]):
@@ -216,7 +225,7 @@ def _pools(
 
     if readers is None:
         return [_Pool(both, workers)]
-    second = _Pool(lambda task: task.finish(then), workers)
+    second = _Pool(lambda task: task.finish(then), workers, hangs=False)
 
     def first(task: _Task) -> None:
         if task.fetch(fetch):
@@ -228,8 +237,9 @@ def _pools(
 class _Pool:
     """Daemon threads: the interpreter does not wait for one that hangs in a read."""
 
-    def __init__(self, work: Callable[[_Task], None], threads: int) -> None:
+    def __init__(self, work: Callable[[_Task], None], threads: int, *, hangs: bool = True) -> None:
         self._work = work
+        self._hangs = hangs
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         for _ in range(threads):
@@ -263,5 +273,5 @@ class _Pool:
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
             self._work(task)
-            if task.late:
+            if self._hangs and task.late:  # another thread is here in its place
                 return

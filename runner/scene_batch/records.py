@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -29,6 +30,24 @@ UnreadableCode = Literal[
     "fetch_failed",
 ]
 """Why a photo gives a row but no class; stable, and part of the table's contract."""
+
+
+def printable(path: str) -> str:
+    r"""A path as UTF-8 text: bytes that are not UTF-8 become ``\xNN``."""
+    if path.isascii():
+        return path
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def unprintable(text: str) -> str:
+    """The path that ``printable`` made into text, unless a file really has such a name."""
+    if "\\x" not in text or "://" in text or os.path.lexists(text):  # keys of stores are UTF-8
+        return text
+    data = _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), text.encode())
+    return os.fsdecode(data)
+
+
+_ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +75,8 @@ class ImageRef:
     modified_at: int | None = None
     """Modification time when it was listed, in microseconds since 1970 UTC; None if unknown."""
     place: Place = Place()
+    e_tag: str | None = field(default=None, compare=False)
+    """What a store says of its content when it was listed."""
 
     @property
     def position(self) -> tuple[int, int, bytes]:
@@ -81,7 +102,7 @@ class Unreadable:
     message: str
     """One short line for a person."""
     kept: bool = field(default=False, compare=False)
-    """Whether the row is an earlier table's, and the photo was not tried again."""
+    """Whether the row is an earlier table's, and the photo was not read."""
 
 
 class ClassProbability(NamedTuple):
@@ -98,6 +119,8 @@ class Prediction:
     ref: ImageRef
     top: tuple[ClassProbability, ...]
     """The most probable classes, most probable first; ties in class index order."""
+    kept: bool = field(default=False, compare=False)
+    """Whether the row is an earlier table's, and the photo was not read."""
 
     @property
     def class_name(self) -> str:

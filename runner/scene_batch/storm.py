@@ -10,7 +10,7 @@ from scene_batch.object_store import is_url
 from scene_batch.records import Row, Unreadable
 
 WINDOW = 200
-"""Photos that are looked at together: the last ones."""
+"""Photos that are looked at together: the last ones that were read."""
 SHARE = 0.5
 """Of the window: with so many failures the run stops."""
 
@@ -22,44 +22,65 @@ class StormWatch:
     """Holds rows back while a storm may be coming, so that none of its failures is saved.
 
     Rows pass through in order. From the first failure of the window on they wait until the window
-    has gone past; without a failure none waits.
+    has gone past; without a failure none waits. Rows of an earlier table, whose photos were not
+    read, wait in their place but are not of the window.
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[Row] = deque()
-        self._failures: deque[bool] = deque()
-        """Of the waiting rows."""
-        self._count = 0
+        self._waiting: deque[tuple[Row, int]] = deque()
+        """Each with the number of photos read by then; failures as long as they are of the window,
+        and what came behind the first of them."""
+        self._failures = self._read = 0
+        self._storm: StormError | None = None
 
     def sift(self, rows: Sequence[Row]) -> list[Row]:
-        """Take rows, and give those that may be saved.
-
-        Raises:
-            StormError: Half of the window failed; what waits is dropped.
-        """
+        """Take rows, and give those that may be saved; ask ``check`` when they are."""
         passed: list[Row] = []
         for row in rows:
-            failed = _failed(row)
-            self._waiting.append(row)
-            self._failures.append(failed)
-            self._count += failed
-            if self._count >= WINDOW * SHARE:
-                raise self._storm()
-            while self._waiting and (not self._failures[0] or len(self._waiting) > WINDOW):
-                passed.append(self._waiting.popleft())
-                self._count -= self._failures.popleft()
+            self._read += not row.kept
+            self._failures += _failed(row)
+            self._waiting.append((row, self._read))
+            self._pass(passed)
+            if self._failures >= WINDOW * SHARE:
+                self._storm = self._describe()
+                break
         return passed
+
+    def check(self) -> None:
+        """Stop in a storm; what waits is dropped.
+
+        Raises:
+            StormError: Half of the window failed.
+        """
+        if self._storm is not None:
+            raise self._storm
 
     def rest(self) -> list[Row]:
         """What still waits at the end: no storm came."""
-        rows = list(self._waiting)
-        self._waiting.clear()
-        self._failures.clear()
-        self._count = 0
-        return rows
+        return [row for row, _ in self._waiting]
 
-    def _storm(self) -> StormError:
-        failed = [row for row in self._waiting if isinstance(row, Unreadable) and _failed(row)]
+    def sound(self) -> list[Row]:
+        """What still waits when the run stops for another reason, up to the first remote failure.
+
+        A store may fail for that reason, too; a disk's failures stay, so that the next attempt
+        comes further.
+        """
+        rows = self.rest()
+        ill = (i for i, row in enumerate(rows) if _failed(row) and is_url(row.ref.path))
+        return rows[: next(ill, len(rows))]
+
+    def _pass(self, passed: list[Row]) -> None:
+        while self._waiting:
+            row, number = self._waiting[0]
+            failed = _failed(row)
+            if failed and number > self._read - WINDOW:
+                return
+            passed.append(row)
+            self._waiting.popleft()
+            self._failures -= failed
+
+    def _describe(self) -> StormError:
+        failed = [row for row in self.rest() if isinstance(row, Unreadable) and _failed(row)]
         (cause, count), *_ = Counter(f"{row.code}: {row.message}" for row in failed).most_common(1)
         return StormError(
             f"{len(failed)} of the last {WINDOW} photos could not be read, {count} of them for"

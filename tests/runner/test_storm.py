@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from buckets import Bucket
 from front import Fault, Request, slow_down
 from scene_batch.classifier import Classifier
-from scene_batch.errors import StormError
+from scene_batch.errors import SourceError, StormError
 from scene_batch.job import Job
 from scene_batch.pipeline import run
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
@@ -20,37 +20,64 @@ from scene_batch.storm import WINDOW, StormWatch
 from support import save_shade
 
 
-def _row(number: int, failed: bool) -> Row:
+def _row(number: int, kind: str) -> Row:
     ref = ImageRef(f"s3://b/{number}")
-    if failed:
+    if kind == "failed":
         return Unreadable(ref, "fetch_failed", "HTTP 503")
-    return Prediction(ref, (ClassProbability("x", 1.0),))
+    return Prediction(ref, (ClassProbability("x", 1.0),), kept=kind == "kept")
 
 
-@given(st.lists(st.lists(st.booleans(), max_size=40), max_size=40))
-def test_rows_keep_their_order_and_failures_wait_for_their_window(
-    batches: list[list[bool]],
-) -> None:
-    watch, given_rows, passed = StormWatch(), [], []
+@given(
+    st.lists(st.lists(st.sampled_from(["ok", "ok", "failed", "kept"]), max_size=40), max_size=40)
+)
+def test_rows_keep_their_order_and_failures_wait_for_their_window(batches: list[list[str]]) -> None:
+    watch = StormWatch()
+    given_rows: list[Row] = []
+    passed: list[Row] = []
+    kinds: list[str] = []
     for batch in batches:
-        rows = [_row(len(given_rows) + i, failed) for i, failed in enumerate(batch)]
+        rows = [_row(len(given_rows) + i, kind) for i, kind in enumerate(batch)]
         given_rows += rows
-        failing = [isinstance(row, Unreadable) for row in given_rows]
-        storm = any(
-            sum(failing[max(0, end - WINDOW) : end]) >= WINDOW / 2
-            for end in range(len(given_rows) - len(rows), len(given_rows) + 1)
-        )
-        if storm:
-            with pytest.raises(StormError):
-                watch.sift(rows)
-            assert all(not bad for bad in failing[max(0, len(given_rows) - WINDOW) : len(passed)])
-            return
+        for kind in batch:
+            kinds.append(kind)
+            window = [k for k in kinds if k != "kept"][-WINDOW:]
+            if window.count("failed") >= WINDOW / 2:
+                passed += watch.sift(rows)
+                assert passed == given_rows[: len(passed)]
+                read_behind = [k for k in kinds[len(passed) :] if k != "kept"]
+                assert kinds[len(passed)] == "failed"
+                assert len(read_behind) <= WINDOW
+                with pytest.raises(StormError):
+                    watch.check()
+                return
         passed += watch.sift(rows)
+        watch.check()
         assert passed == given_rows[: len(passed)]
-        held = failing[len(passed) :]
-        assert not held or held[0]
-        assert len(held) <= WINDOW
+        held = kinds[len(passed) :]
+        assert not held or held[0] == "failed"
+        assert len([kind for kind in held if kind != "kept"]) <= WINDOW
     assert passed + watch.rest() == given_rows
+    assert all(isinstance(row, Prediction) or row.kept for row in watch.sound())
+
+
+def _stopped_at(rows: list[Row]) -> int | None:
+    """The number of rows that a watch takes until it finds a storm."""
+    watch = StormWatch()
+    for number, row in enumerate(rows, 1):
+        watch.sift([row])
+        try:
+            watch.check()
+        except StormError:
+            return number
+    return None
+
+
+def test_half_of_the_last_two_hundred_and_not_one_fewer() -> None:
+    bad, good = [_row(1, "failed")], [_row(2, "ok")]
+    assert _stopped_at(bad * 100) == 100
+    assert _stopped_at(bad * 99 + good * 101 + bad) is None
+    assert _stopped_at((bad + good * 2) * 300) is None
+    assert _stopped_at(bad * 99 + good * 100 + bad) == 200
 
 
 def test_what_is_the_photos_own_fault_is_no_storm() -> None:
@@ -59,8 +86,58 @@ def test_what_is_the_photos_own_fault_is_no_storm() -> None:
     rows += [Unreadable(ImageRef("x"), "permission", "no")] * 200
     rows += [Unreadable(ref, "fetch_failed", "then", kept=True)] * 200
     assert StormWatch().sift(rows) == rows
+    watch = StormWatch()
+    watch.sift([Unreadable(ref, "permission", "expired")] * 100)
     with pytest.raises(StormError, match=r"100 of the last 200 .* 'permission: expired'"):
-        StormWatch().sift([Unreadable(ref, "permission", "expired")] * 100)
+        watch.check()
+
+
+def test_a_disks_failures_stay_when_a_run_stops_for_another_reason() -> None:
+    watch = StormWatch()
+    local = Unreadable(ImageRef("x"), "timeout", "hung")
+    assert watch.sift([local, _row(1, "ok"), _row(2, "failed"), _row(3, "ok")]) == []
+    assert watch.sound() == [local, _row(1, "ok")]
+
+
+def test_rows_of_an_earlier_table_do_not_hide_a_storm(
+    bucket: Bucket, colours: Classifier, tmp_path: Path
+) -> None:
+    photo = save_shade(tmp_path / "x.png", 5).read_bytes()
+    for number in range(300):
+        bucket.put(f"in/{number:03}a.png", photo)
+    out = tmp_path / "p.parquet"
+    job = Job((f"{bucket.url}/in",), str(out), update=True)
+    run(job, colours)
+    before = out.read_bytes()
+    for number in range(0, 300, 2):
+        bucket.put(f"in/{number:03}b.png", photo)
+    bucket.front.decide = lambda r: Fault(400, "ExpiredToken") if r.is_photo else None
+    with pytest.raises(StormError):
+        run(job, colours)
+    assert out.read_bytes() == before
+    bucket.front.decide = lambda request: None
+    assert run(job, colours).ok == 450
+
+
+def test_failures_before_another_error_are_not_saved(
+    bucket: Bucket, colours: Classifier, tmp_path: Path
+) -> None:
+    """Keys expire in the middle, and a page of the listing is what notices first."""
+    photo = save_shade(tmp_path / "x.png", 5).read_bytes()
+    for number in range(1040):
+        bucket.put(f"in/{number:04}.png", photo)
+
+    def decide(request: Request) -> Fault | None:
+        expired = request.is_photo and request.path[-8:] >= "0980.png"
+        return Fault(400, "ExpiredToken") if expired or "continuation" in request.query else None
+
+    bucket.front.decide = decide
+    job = Job((f"{bucket.url}/in",), str(tmp_path / "p.parquet"))
+    with pytest.raises(SourceError):
+        run(job, colours)
+    bucket.front.decide = lambda request: None
+    record = run(job, colours)
+    assert (record.photos, record.ok, record.attempts) == (1040, 1040, 2)
 
 
 def test_a_storm_stops_the_run_and_the_same_command_continues(

@@ -10,7 +10,7 @@ from scene_batch.object_store.address import (
     is_url,
     shown,
 )
-from scene_batch.object_store.causes import Cause, ShortReadError, cause_of, retrying
+from scene_batch.object_store.causes import Cause, ShortReadError, cause_of, no_panics, retrying
 from scene_batch.object_store.stores import Stores
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "cause_of",
     "identified",
     "is_url",
+    "no_panics",
     "retrying",
     "shown",
 ]

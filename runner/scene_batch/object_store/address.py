@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from dataclasses import dataclass
 
 from scene_batch.errors import UsageError
@@ -21,18 +23,29 @@ def is_url(name: str) -> bool:
 def identified(name: str) -> str:
     """A path as a ledger may hold it: without secrets, and yet no other's."""
     safe = shown(name)
-    return safe if safe == name else f"{safe} sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+    return (
+        safe if safe == name else f"{safe} sha256:{hashlib.sha256(os.fsencode(name)).hexdigest()}"
+    )
 
 
 def shown(name: str) -> str:
-    """A path as it may stand in a message or a record: a URL without its query.
+    """A path as it may stand in a message or a record: a URL without password, query, fragment.
 
-    The query of a signed URL is as good as a password.
+    The query of a signed URL is as good as a password. In a bucket ``?`` is a letter like others,
+    unless what follows it is a signature.
     """
-    if not is_url(name) or name.startswith(tuple(f"{s}://" for s in BUCKET_SCHEMES)):
+    if not is_url(name):
         return name
-    return f"{name.partition('?')[0]}?…" if "?" in name else name
+    name = re.sub(r"(?<=://)[^/?#]*@", "…@", name)
+    if name.startswith(tuple(f"{scheme}://" for scheme in BUCKET_SCHEMES)):
+        return re.sub(rf"\?(?=.*{_SIGNATURE}).*", "?…", name, flags=re.DOTALL | re.IGNORECASE)
+    return re.sub(r"[?#].*", "?…", name, flags=re.DOTALL)
 
+
+_SIGNATURE = "(sig|signature|token|credential)="
+
+_LONGEST = 8192
+_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 UNREADABLE_SEGMENTS = {"", ".", ".."}
 """Of keys: a store may hold them, but obstore cannot name them."""
@@ -45,7 +58,7 @@ class Address:
     scheme: str
     bucket: str
     key: str
-    """The rest, without slashes at its ends."""
+    """The rest, without a closing slash."""
 
     @classmethod
     def parse(cls, url: str) -> Address:
@@ -56,14 +69,23 @@ class Address:
         """
         scheme, _, rest = url.partition("://")
         bucket, _, key = rest.partition("/")
+        bucket = re.split(r"[?#]", bucket)[0]
+        name = shown(url)
         if scheme not in (*BUCKET_SCHEMES, *WEB_SCHEMES) or not bucket:
             known = ", ".join(f"{name}://" for name in (*BUCKET_SCHEMES, *WEB_SCHEMES))
-            raise UsageError(f"{shown(url)!r} is no URL that can be opened: {known}")
+            raise UsageError(f"{name!r} is no URL that can be opened: {known}")
         if "@" in bucket:
-            raise UsageError(f"a URL of {scheme} with a password in it: take it out")
-        key = key.strip("/")
-        if scheme in BUCKET_SCHEMES and key and UNREADABLE_SEGMENTS & set(key.split("/")):
-            raise UsageError(f"the key {key!r} has an empty, '.' or '..' segment; rename it")
+            raise UsageError(f"{name!r} has a password in it: take it out")
+        if len(url) > _LONGEST or _UNSPEAKABLE.search(url):
+            raise UsageError(f"{name[:80]!r} is too long, has a control character or is not UTF-8")
+        if scheme in BUCKET_SCHEMES:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", bucket):
+                raise UsageError(f"{name!r}: {bucket!r} is no name of a bucket")
+            if re.search(rf"\?.*{_SIGNATURE}", url, re.IGNORECASE):
+                raise UsageError(f"{name!r} has a signature in it; give it by the environment")
+            key = key.removesuffix("/")
+            if key and UNREADABLE_SEGMENTS & set(key.split("/")):
+                raise UsageError(f"the key {key!r} has an empty, '.' or '..' segment; rename it")
         return cls(scheme, bucket, key)
 
     @property

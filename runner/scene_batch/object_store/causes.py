@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -13,12 +15,14 @@ Kind: TypeAlias = Literal[
     "missing",
     "no_bucket",
     "exists",
+    "answer",
     "forbidden",
     "credentials",
     "region",
     "key",
     "timeout",
     "unavailable",
+    "unsupported",
     "other",
 ]
 
@@ -50,6 +54,25 @@ def retrying(seconds: float) -> Retrying:
     )
 
 
+class PanicError(OSError):
+    """obstore broke at what it was asked."""
+
+
+@contextmanager
+def no_panics() -> Iterator[None]:
+    """Turn a panic of obstore's, which is no ``Exception``, into an error.
+
+    Raises:
+        PanicError: There was one.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise PanicError("the library cannot make such a request; check the name") from None
+
+
 class ShortReadError(OSError):
     """A body has another number of bytes than the store says."""
 
@@ -75,16 +98,22 @@ _REMEDIES: dict[Kind, str] = {
     "missing": "not found",
     "no_bucket": "no such bucket; check its name, and AWS_ENDPOINT_URL where it is not Amazon's",
     "exists": "it is already there",
+    "answer": "the server's answer is not one for a photo: no length, a wrong date, or a redirect"
+    " without end",
     "forbidden": "access denied; it needs the rights to list, get and (for --out) put and delete",
     "credentials": "no valid credentials; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the"
     " task's role or AWS_PROFILE; AWS_SKIP_SIGNATURE=true for a public bucket",
     "region": "the bucket is in another region; set AWS_REGION to its own",
     "timeout": "no answer in time; check the network and the endpoint",
     "unavailable": "no sound answer; check the network and the endpoint",
+    "unsupported": "the store does not know such a request; outputs need conditional writes",
 }
-_METADATA_HOSTS = ("169.254.", "metadata.google", "fd00:ec2::")
+_METADATA_SERVER = re.compile(
+    r"http://(169\.254\.169\.254|169\.254\.170\.\d+|metadata\.google\.internal|\[fd00:ec2::254\])"
+)
+"""Where a machine asks for its role's keys."""
 _SHORTEST_SECRET = 8
-_SERVER_ERROR, _TOO_MANY, _TOO_SLOW = 500, 429, 408
+_SERVER_ERROR, _NOT_IMPLEMENTED, _TOO_MANY, _TOO_SLOW = 500, 501, 429, 408
 
 
 def cause_of(error: BaseException) -> Cause:
@@ -97,46 +126,75 @@ def cause_of(error: BaseException) -> Cause:
     text = str(error)
     if isinstance(error, ShortReadError):
         return Cause("unavailable", text, may_pass=True)
+    if isinstance(error, PanicError):
+        return Cause("other", text)
     if isinstance(error, InvalidPathError):
         key = re.search(r'path: "((?:[^"\\]|\\.)*)"', text)
         name = key[1] if key else ""
-        return Cause("key", f"the key {name!r} has an empty, '.' or '..' segment; rename it")
+        return Cause(
+            "key",
+            f"the key '{name}' has an empty, '.' or '..' segment or a control character; rename it",
+        )
     if isinstance(error, AlreadyExistsError):
         return Cause("exists", _REMEDIES["exists"])
     found = re.search(r"status code: (\d{3})", text)
     status = int(found[1]) if found else None
     found = re.search(r"<Code>(\w+)</Code>", text)
     code = found[1] if found else ""
-    kind = _kind(error, text, status, code)
+    kind = _kind(error, _without_names(text), status, code)
     if kind == "other" and status is None:
         return Cause(kind, without_secrets(text.split("\n", 1)[0]))
     # A role's keys come from a server, too, and that may be down for a moment.
     may_pass = kind in ("timeout", "unavailable") or (
         kind == "credentials" and (status is None or status >= _SERVER_ERROR)
     )
-    said = f"HTTP {status} {code}".rstrip() if status else _network_reason(text)
+    said = f"HTTP {status} {code}".rstrip() if status else _network_reason(_without_names(text))
     remedy = _REMEDIES.get(kind, "")
     return Cause(kind, f"{remedy} ({said})" if remedy and said else remedy or said, may_pass)
 
 
+def _without_names(text: str) -> str:
+    """Obstore's text without keys and URLs' paths, which may spell anything."""
+    text = re.sub(r"(\w+://[^/\s]*)\S*", r"\1", text)
+    return re.sub(r'path: "(?:[^"\\]|\\.)*"', "", text)
+
+
 def _kind(error: BaseException, text: str, status: int | None, code: str) -> Kind:
-    if "redirect without LOCATION" in text or code in _REGION_CODES:
+    if _METADATA_SERVER.search(text) or code in _CREDENTIAL_CODES:
+        return "credentials"
+    if status is not None:
+        return _kind_of_status(error, status, code)
+    if "redirect without LOCATION" in text:
+        return "region"
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    if (
+        "MissingContentLength" in text
+        or "TooManyRedirects" in text
+        or "InvalidLastModified" in text
+    ):
+        return "answer"
+    if "TimedOut" in text or "kind: Timeout" in text:
+        return "timeout"
+    if ("HTTP error" in text and "builder error" not in text) or "response body" in text:
+        return "unavailable"
+    return "other"
+
+
+def _kind_of_status(error: BaseException, status: int, code: str) -> Kind:
+    if code in _REGION_CODES:
         return "region"
     if code in ("NoSuchBucket", "ContainerNotFound"):
         return "no_bucket"
-    if any(host in text for host in _METADATA_HOSTS) or code in _CREDENTIAL_CODES:
-        return "credentials"
     if isinstance(error, FileNotFoundError):
         return "missing"
-    if status in (401, 403) or isinstance(error, PermissionError):
+    if status in (401, 403):
         return "forbidden"
-    if "TimedOut" in text or "kind: Timeout" in text or status == _TOO_SLOW:
+    if status == _TOO_SLOW:
         return "timeout"
-    if status is not None and (status >= _SERVER_ERROR or status == _TOO_MANY):
-        return "unavailable"
-    if status is None and "HTTP error" in text and "builder error" not in text:
-        return "unavailable"
-    return "other"
+    if status == _NOT_IMPLEMENTED:
+        return "unsupported"
+    return "unavailable" if status >= _SERVER_ERROR or status == _TOO_MANY else "other"
 
 
 def _network_reason(text: str) -> str:

@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 
 from scene_batch.errors import StoreError
 from scene_batch.object_store.address import UNREADABLE_SEGMENTS, Address
-from scene_batch.object_store.causes import cause_of, without_secrets
+from scene_batch.object_store.causes import cause_of, no_panics, without_secrets
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 CONNECT_SECONDS = 5.0
+ATTEMPT_SHARE = 0.45
+"""Of a read's time limit: so long may one attempt take; the last one begins before half of it."""
 IDLE_SHARE = 0.25
 """Of a read's time limit: so long may a connection be silent before it is tried again."""
 
@@ -45,7 +47,7 @@ class Stores:
     """The stores of a run, each opened once; safe for threads.
 
     Args:
-        timeout: Seconds that one request may take, its body included.
+        timeout: Seconds that a read may take, all its attempts together.
     """
 
     def __init__(self, timeout: float = 60.0) -> None:
@@ -85,33 +87,56 @@ class Stores:
     def _make(self, address: Address, patience: Patience) -> ObjectStore:
         from obstore.exceptions import BaseError
 
+        _check_environment()
         makers = {"s3": _s3, "gs": _gs, "az": _az}
         try:
             if not address.is_listable:
                 return self._web(f"{address.root}/", patience)
             client: ClientConfig = {**self._client(), "allow_http": _allows_http()}
-            return makers[address.scheme](address.bucket, client, _RETRIES[patience])
-        except BaseError as error:
+            with no_panics():
+                return makers[address.scheme](address.bucket, client, _RETRIES[patience])
+        except (BaseError, OSError, ValueError) as error:
             raise StoreError(f"cannot open {address.root}: {cause_of(error).text}") from None
 
     def _web(self, url: str, patience: Patience) -> ObjectStore:
         from obstore.store import HTTPStore
 
         options: ClientConfig = {**self._client(), "allow_http": True}
-        return HTTPStore.from_url(url, client_options=options, retry_config=_RETRIES[patience])
+        with no_panics():
+            return HTTPStore.from_url(url, client_options=options, retry_config=_RETRIES[patience])
 
     def _client(self) -> ClientConfig:
         return {
             "connect_timeout": timedelta(seconds=min(CONNECT_SECONDS, self.timeout)),
             "read_timeout": timedelta(seconds=self.timeout * IDLE_SHARE),
-            "timeout": timedelta(seconds=self.timeout),
+            "timeout": timedelta(seconds=self.timeout * ATTEMPT_SHARE),
         }
+
+
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+def _check_environment() -> None:
+    """Refuse what obstore would break at.
+
+    Raises:
+        StoreError: An endpoint is no URL, or a key has a line break in it.
+    """
+    for name in _ENDPOINTS:
+        value = os.environ.get(name, "")
+        if value and not re.fullmatch(
+            r"https?://[\w.-]+(:\d+)?(/\S*)?|https?://\[[\da-fA-F:]+\]\S*", value
+        ):
+            raise StoreError(f"{name} is no URL: begin it with https:// or http://")
+    for name in _KEYS:
+        if not os.environ.get(name, "").isprintable():
+            raise StoreError(f"{name} has a line break or another control character in it")
 
 
 def _allows_http() -> bool:
     """Whether the environment names an endpoint without TLS, or says that there is one."""
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-    return any(os.environ.get(name, "").startswith("http://") for name in names) or _says_yes(
+    return any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS) or _says_yes(
         "AWS_ALLOW_HTTP",
         "GOOGLE_ALLOW_HTTP",
         "AZURE_ALLOW_HTTP",
@@ -128,7 +153,8 @@ def _says_yes(*names: str) -> bool:
 def _s3(bucket: str, client: ClientConfig, retries: RetryConfig) -> ObjectStore:
     from obstore.store import S3Store
 
-    options = _aws_profile()
+    # One by one: in bulk, what is refused comes in an answer without a status.
+    options = {**_aws_profile(), "disable_bulk_delete": True}
     if _says_yes("AWS_REQUESTER_PAYS", "AWS_REQUEST_PAYER"):
         options["request_payer"] = True
     return S3Store(bucket, client_options=client, retry_config=retries, **options)

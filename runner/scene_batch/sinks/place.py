@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from scene_batch.errors import UsageError
-from scene_batch.sinks.table import printable
+from scene_batch.object_store import BUCKET_SCHEMES, Address, is_url, shown
+from scene_batch.records import printable
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", "/")
 STANDARD_OUTPUT = "-"
@@ -23,5 +24,12 @@ def check_name(name: str) -> None:
             f"--out {name!r}: the suffix decides the format: .parquet, .csv, .jsonl,"
             " / for a Parquet data set, or - for JSON Lines on standard output"
         )
+    if is_url(name):
+        address = Address.parse(name)
+        if not (address.is_listable and address.key):
+            schemes = ", ".join(f"{scheme}://" for scheme in BUCKET_SCHEMES)
+            raise UsageError(
+                f"--out {shown(name)!r}: name a file or a folder/ in a bucket: {schemes}"
+            )
     if not printable(name).isprintable() or printable(name) != name:
         raise UsageError(f"--out {name!r}: the name is not plain UTF-8; take another")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
+from scene_batch.records import (
+    ClassProbability,
+    ImageRef,
+    Prediction,
+    Row,
+    Unreadable,
+    printable,
+    unprintable,
+)
 from scene_batch.sinks.columns import lists, numbers, strings
 
 STATUS_OK, STATUS_UNREADABLE = "ok", "unreadable"
@@ -66,10 +72,10 @@ def to_rows(batch: pa.RecordBatch) -> Iterator[Row]:
     sizes, errors = batch["size_bytes"].to_pylist(), batch["error"].to_pylist()
     paths, tops = batch["path"].to_pylist(), batch["top_k"].to_pylist()
     for path, size, moment, top, error in zip(paths, sizes, moments, tops, errors, strict=True):
-        ref = ImageRef(_unprintable(path), size, moment)
+        ref = ImageRef(unprintable(path), size, moment)
         if top is not None:
             pairs = (ClassProbability(pair["class"], pair["probability"]) for pair in top)
-            yield Prediction(ref, tuple(pairs))
+            yield Prediction(ref, tuple(pairs), kept=True)
         else:
             code, _, message = error.partition(": ")
             yield Unreadable(ref, code, message, kept=True)
@@ -89,24 +95,6 @@ def _top_column(predictions: Sequence[Prediction | None]) -> pa.ListArray:
 
 def _error(row: Row) -> str | None:
     return None if isinstance(row, Prediction) else f"{row.code}: {printable(row.message)}"
-
-
-def printable(path: str) -> str:
-    r"""A path as UTF-8 text: bytes that are not UTF-8 become ``\xNN``."""
-    if path.isascii():
-        return path
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _unprintable(text: str) -> str:
-    """The path that ``printable`` made into text, unless a file really has such a name."""
-    if "\\x" not in text or os.path.lexists(text):
-        return text
-    data = _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), text.encode())
-    return os.fsdecode(data)
-
-
-_ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
 def plain_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
 from scene_batch.object_store import BUCKET_SCHEMES, Address, Stores, is_url, shown
-from scene_batch.records import ImageRef, Place
+from scene_batch.records import ImageRef, Place, printable
 from scene_batch.shard import Shard
 from scene_batch.sources.directory import Directory, Ignored, image_ref
 from scene_batch.sources.file_list import FileList, reference
@@ -74,7 +74,7 @@ class Listing:
     @property
     def lists(self) -> dict[str, str]:
         """The sha256 of each list that can be read again, by name: its lines are places."""
-        return {source.name: source.sha256() for source in self._lists if source.is_file}
+        return {printable(s.name): s.sha256() for s in self._lists if s.is_file}
 
     @property
     def _lists(self) -> list[FileList]:
@@ -162,7 +162,8 @@ def _refuse_overlap(names: Sequence[str]) -> None:
     )
     for index, (path, name) in enumerate(resolved):
         for other, other_name in resolved[:index]:
-            if path.is_relative_to(other):
+            web = is_url(name) and not Address.parse(name).is_listable
+            if path == other or (path.is_relative_to(other) and not web):
                 raise SourceError(
                     f"{shown(name)!r} is already in {shown(other_name)!r}: name one of them"
                 )

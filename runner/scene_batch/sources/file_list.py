@@ -104,7 +104,10 @@ class FileList:
             with pq.ParquetFile(self.name) as table:
                 if COLUMN not in table.schema_arrow.names:
                     raise self._no_column()
-                if not pa.types.is_string(table.schema_arrow.field(COLUMN).type):
+                kind = table.schema_arrow.field(COLUMN).type
+                if pa.types.is_dictionary(kind):
+                    kind = kind.value_type
+                if kind not in (pa.string(), pa.large_string(), pa.string_view()):
                     raise SourceError(f"the list {self.name!r}: {COLUMN!r} is not of type string")
                 for batch in table.iter_batches(columns=[COLUMN]):
                     yield from (value or "" for value in batch.column(0).to_pylist())
@@ -112,7 +115,7 @@ class FileList:
             raise SourceError(f"cannot read the list {self.name!r}: {error}") from None
 
     def _unreadable(self, error: OSError) -> SourceError:
-        return SourceError(f"cannot read the list {self.name!r}: {error.strerror}")
+        return SourceError(f"cannot read the list {self.name!r}: {error.strerror or error}")
 
     def _no_column(self) -> SourceError:
         return SourceError(f"the list {self.name!r} has no column {COLUMN!r}; name it so")

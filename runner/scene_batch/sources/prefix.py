@@ -6,12 +6,13 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from scene_batch.errors import SourceError
-from scene_batch.object_store import Address, Cause, Stores, cause_of, retrying
-from scene_batch.prefetch import prefetch
+from scene_batch.object_store import Address, Cause, Stores, cause_of, no_panics, retrying
+from scene_batch.prefetch import in_thread, prefetch
 from scene_batch.records import ImageRef, Place
 from scene_batch.sources.directory import Ignored, has_photo_suffix
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 _PAGE = 1000
 """Keys taken from a listing at a time: what stores send at once."""
 _RETRY_SECONDS = 60.0
-"""For a page whose body breaks off; obstore repeats only requests that fail before that."""
+"""For a page of a listing."""
+_FIRST_SECONDS = 3.0
+"""For what is asked before any work."""
 
 
 @dataclass(slots=True)
@@ -48,9 +51,14 @@ class Prefix:
         """
         from obstore.exceptions import BaseError
 
+        store = self.stores.open(self._address, "short")
+
+        def first_keys() -> None:
+            with no_panics():
+                next(iter(store.list(self._address.key or None, chunk_size=1)), None)
+
         try:
-            store = self.stores.open(self._address, "short")
-            next(iter(store.list(self._address.key or None, chunk_size=1)), None)
+            in_thread(partial(retrying(_FIRST_SECONDS), first_keys))
         except (BaseError, OSError) as error:
             raise _cannot_list(self.url, cause_of(error)) from None
 
@@ -66,10 +74,10 @@ class Prefix:
         place = self._place()
         for meta in self._objects(last):
             key, size = meta["path"], meta["size"]
-            if hidden.endswith("/") and key.startswith(hidden):
+            if hidden and key.startswith(hidden):
                 continue
             if (end := _hidden_end(key, skip)) is not None:
-                hidden = key[:end]
+                hidden = key[:end].removesuffix("/") + "/"
                 self.ignored.hidden += 1
                 place = self._place()
             elif not has_photo_suffix(key.encode()):
@@ -78,7 +86,7 @@ class Prefix:
                     place = self._place()
             elif last is not None and key <= last:
                 self._check_marker(key, size, last)
-            elif size or self._exists(key):
+            else:
                 yield _ref(f"{self._address.root}/{key}", meta, place)
             last = max(last or "", key)
 
@@ -93,34 +101,21 @@ class Prefix:
                 " name its photos in an @list"
             )
 
-    def _exists(self, key: str) -> bool:
-        """Whether an object without bytes is a photo's, and no directory marker ``x.jpg/``."""
-        from obstore.exceptions import BaseError
-
-        try:
-            self.stores.open(self._address).head(key)
-        except (BaseError, OSError) as error:
-            cause = cause_of(error)
-            if cause.kind == "missing":
-                return False
-            if cause.kind != "forbidden":  # then it is a row that says so
-                raise self._broken_off(cause) from None
-        return True
-
     def _objects(self, last: str | None) -> Iterator[ObjectMeta]:
         """What lies behind a key, page after page; a page that breaks off is asked for again."""
         from obstore.exceptions import BaseError
 
-        store = self.stores.open(self._address)
+        # obstore's own retries are off: here a page is asked for again, and signals are served.
+        store = self.stores.open(self._address, "none")
         pages = _Pages(store, self._address.key or None, last)
         again = retrying(_RETRY_SECONDS)
         # In a thread, a page ahead, so that nobody waits for the store at the end of each page.
-        ahead: Generator[Sequence[ObjectMeta], None, None]
+        ahead: Generator[Sequence[ObjectMeta] | None, None, None]
         ahead = prefetch(lambda _: again(pages.next), count(), workers=1, depth=2)
         with closing(ahead):
             try:
                 for page in ahead:
-                    if not page:
+                    if page is None:
                         return
                     yield from page
             except (BaseError, OSError) as error:
@@ -139,19 +134,35 @@ class _Pages:
     last: str | None
     _stream: Iterator[Sequence[ObjectMeta]] | None = None
 
-    def next(self) -> Sequence[ObjectMeta]:
-        """The next page; empty at the end."""
+    def next(self) -> Sequence[ObjectMeta] | None:
+        """The next page, without markers; None at the end."""
         try:
-            if self._stream is None:
-                self._stream = iter(
-                    self.store.list(self.prefix, offset=self.last, chunk_size=_PAGE)
-                )
-            page = next(self._stream, ())
+            with no_panics():
+                if self._stream is None:
+                    stream = self.store.list(self.prefix, offset=self.last, chunk_size=_PAGE)
+                    self._stream = iter(stream)
+                page = next(self._stream, ())
+                markers = {meta["path"] for meta in page if self._is_marker(meta)}
         except BaseException:
             self._stream = None
             raise
-        self.last = max(chain([self.last or ""], (meta["path"] for meta in page))) or None
-        return page
+        if not page:
+            return None
+        self.last = max(chain([self.last or ""], (meta["path"] for meta in page)))
+        return [meta for meta in page if meta["path"] not in markers or meta["size"]]
+
+    def _is_marker(self, meta: ObjectMeta) -> bool:
+        """Whether an object without bytes is no photo's, but a directory marker ``x.jpg/``."""
+        if meta["size"] or not has_photo_suffix(meta["path"].encode()):
+            return False
+        try:
+            self.store.head(meta["path"])
+        except FileNotFoundError:
+            return True
+        except Exception as error:
+            if cause_of(error).kind != "forbidden":  # then it is a row that says so
+                raise
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +191,14 @@ def find_object(url: str, stores: Stores) -> ObjectMeta | None:
     address = Address.parse(url)
     if not address.key:
         return None
+    store = stores.open(address, "short")
+
+    def head() -> ObjectMeta:
+        with no_panics():
+            return store.head(address.key)
+
     try:
-        return stores.open(address, "short").head(address.key)
+        return in_thread(partial(retrying(_FIRST_SECONDS), head))
     except (BaseError, OSError) as error:
         cause = cause_of(error)
         if cause.may_pass or cause.kind == "credentials":
@@ -192,7 +209,8 @@ def find_object(url: str, stores: Stores) -> ObjectMeta | None:
 def _ref(url: str, meta: ObjectMeta | None, place: Place) -> ImageRef:
     if meta is None:
         return ImageRef(url, place=place)
-    return ImageRef(url, meta["size"], microseconds(meta["last_modified"]), place)
+    modified_at = microseconds(meta["last_modified"])
+    return ImageRef(url, meta["size"], modified_at, place, meta["e_tag"])
 
 
 def microseconds(moment: datetime) -> int | None:

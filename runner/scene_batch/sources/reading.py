@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from scene_batch.errors import SceneBatchError
-from scene_batch.object_store import ShortReadError, Stores, cause_of, is_url, retrying
+from scene_batch.object_store import ShortReadError, Stores, cause_of, is_url, no_panics, retrying
 from scene_batch.records import ImageRef, Unreadable, UnreadableCode
 from scene_batch.sources.prefix import microseconds
 
@@ -73,10 +73,13 @@ class Reader:
 
     def _get_once(self, ref: ImageRef) -> Fetched:
         store, key = self._stores.find(ref.path)
-        answer = store.get(key)
-        if answer.meta["size"] > MAX_BYTES:
-            return Fetched(ref, _too_large(ref, answer.meta["size"]))
-        data = bytes(answer.bytes())
+        if ref.path.endswith("/") and key:
+            return Fetched(ref, Unreadable(ref, "not_a_file", "a folder"))
+        with no_panics():
+            answer = store.get(key)
+            if answer.meta["size"] > MAX_BYTES:
+                return Fetched(ref, _too_large(ref, answer.meta["size"]))
+            data = bytes(answer.bytes())
         return Fetched(_as_read(ref, answer.meta, len(data)), data)
 
 
@@ -93,15 +96,15 @@ def _as_read(ref: ImageRef, meta: ObjectMeta, size: int) -> ImageRef:
     """The reference with what was really read; it keeps the finer time of its listing.
 
     Raises:
-        ShortReadError: The store has another number of bytes.
+        ShortReadError: Of the same object more bytes were listed.
     """
     moment = microseconds(meta["last_modified"])
+    if ref.size_bytes is not None and size < ref.size_bytes and meta["e_tag"] == ref.e_tag:
+        raise ShortReadError(size, ref.size_bytes)
     # A header counts whole seconds, a listing may count finer.
     same = ref.modified_at is not None and moment == ref.modified_at // 1_000_000 * 1_000_000
     if same and size == ref.size_bytes:
         return ref
-    if same:
-        raise ShortReadError(size, ref.size_bytes or 0)
     return replace(ref, size_bytes=size, modified_at=moment)
 
 
