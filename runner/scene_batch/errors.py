@@ -13,7 +13,7 @@
     │   ├── OutputBusyError              another process writes it
     │   └── LedgerError                  an unfinished run of another job lies there
     ├── TableError                       a table is missing, or no run wrote it
-    ├── StoreError                       an object store cannot be opened
+    ├── StoreError                       an object store cannot be opened or does not answer
     ├── ModelError                       the model file is refused
     │   └── ModelNotFoundError           (FileNotFoundError)
     ├── RuntimeMissingError              ONNX Runtime is missing or installed twice
@@ -77,7 +77,7 @@ class TableError(SceneBatchError):
 
 
 class StoreError(SceneBatchError):
-    """The environment does not say how to open an object store."""
+    """An object store cannot be opened as the environment says, or does not answer."""
 
 
 class ModelError(SceneBatchError):

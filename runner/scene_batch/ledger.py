@@ -1,6 +1,6 @@
 """What is already done: an immutable ``job.json`` and the parts of the table, in ``PATH.parts/``.
 
-Each part is a closed Parquet file that says in its metadata where it begins and ends, of which job
+Each part is a closed Parquet file that says in its metadata where it begins and ends, of which run
 it is and what the run counted until then. So continuing reads one small file, whatever was done.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +26,7 @@ from scene_batch.storage.names import (
     JOB,
     LOCK,
     PARTIAL,
+    PARTIALS,
     RECORD,
     WHOLE,
     is_part,
@@ -45,15 +47,19 @@ class Ledger:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._rows: dict[str, int] = {}
+        self.run: str | None = None
+        """The run that this process began or took over; None before that."""
         storage.hold()
         try:
             names = storage.names()
             strange = [name for name in names if not _is_ours(name)]
             if strange:
+                storage.discard()  # the lock, if it is ours
                 raise LedgerError(
                     f"{storage.folder!r} holds {strange[0]!r}, which is not a run's; rename the"
                     " folder or name another output"
                 )
+            storage.delete([name for name in names if name in PARTIALS])
             self.parts = [name for name in names if is_part(name)]
             if self.parts and JOB not in names and FINISHED not in names and RECORD not in names:
                 self.restart()  # a restart or a removal that was broken off
@@ -63,8 +69,9 @@ class Ledger:
 
     @property
     def job(self) -> dict[str, Any] | None:
-        """What the unfinished run is; None where nothing has begun."""
-        return self._read(JOB)
+        """What the unfinished run is to do; None where nothing has begun."""
+        begun = self._read(JOB)
+        return None if begun is None else begun["job"]
 
     @property
     def finished(self) -> dict[str, Any] | None:
@@ -85,34 +92,49 @@ class Ledger:
         return sum(self._rows[part] for part in self.parts)
 
     def begin(self, job: Mapping[str, Any]) -> None:
-        """Write down what the run is.
+        """Write down what the run is to do, with a name of its own.
 
         Raises:
             OutputBusyError: Another process was quicker.
         """
+        run = uuid4().hex
         scratch = self._storage.scratch / f"job{PARTIAL}"
-        scratch.write_text(json.dumps(job, indent=2), encoding="utf-8")
+        scratch.write_text(json.dumps({"run": run, "job": job}, indent=2), encoding="utf-8")
         self._storage.create(JOB, scratch)
+        self.run = run
 
-    def finish(self, record: str) -> None:
-        """Write down that the table is whole."""
-        self._storage.write(FINISHED, record)
+    def take_over(self) -> tuple[ImageRef | None, Tally] | None:
+        """Go on with the run that was begun.
 
-    def last(self, job: Mapping[str, Any]) -> tuple[ImageRef | None, Tally] | None:
-        """The last photo of a job that is saved, or None, and what was counted until then.
+        Returns:
+            The last photo that is saved, if any, and what was counted until then; None where
+            nothing is saved.
 
         Raises:
-            LedgerError: The part is damaged, or another job's.
+            LedgerError: The last part is damaged, or another run's.
         """
+        begun = self._read(JOB)
+        assert begun is not None  # noqa: S101 - the caller has read it
+        self.run = begun["run"]
         if not self.parts:
             return None
         part = self.parts[-1]
         metadata = part_metadata(self._storage.parquet(part), part)
-        if metadata["job"] != fingerprint(job):
+        if metadata["run"] != self.run:
             raise LedgerError(
-                f"{self._storage.folder!r} holds parts of two jobs; throw them away with --restart"
+                f"{self._storage.folder!r} holds parts of two runs; throw them away with --restart"
             )
         return ref_from_json(metadata["end"]), Tally.from_json(metadata["tally"])
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether no other process has begun or finished there."""
+        begun = self._read(JOB)
+        return self.run is not None and begun is not None and begun["run"] == self.run
+
+    def finish(self, record: str) -> None:
+        """Write down that the table is whole."""
+        self._storage.write(FINISHED, record)
 
     def next_part(self) -> Path:
         """Where the next part is written before it is added."""
@@ -130,13 +152,13 @@ class Ledger:
         self._storage.create(name, self.next_part())
         self.parts.append(name)
 
-    def check_alone(self, job: Mapping[str, Any]) -> None:
-        """Make sure at the end that no other process has finished or begun there.
+    def check_alone(self) -> None:
+        """Make sure at the end that no other process has begun or finished there.
 
         Raises:
             OutputBusyError: One has.
         """
-        if self.job != job:
+        if not self.is_ours:
             raise OutputBusyError(
                 f"another process has written {self._storage.name!r} meanwhile; this run's rows"
                 " are not in it"
@@ -153,32 +175,46 @@ class Ledger:
         self.parts = []
         self._storage.discard()
 
+    def remove_if_ours(self) -> None:
+        """The same, but not what another process has there."""
+        if self._storage.is_exclusive or self.is_ours:
+            self.remove()
+
     def close(self) -> None:
         """Let other processes have it."""
         self._storage.release()
 
     def _read(self, name: str) -> dict[str, Any] | None:
-        text = self._storage.read(name)
         try:
-            return None if text is None else dict(json.loads(text))
+            text = self._storage.read(name)
+            if text is None:
+                return None
+            value = json.loads(text)
+            if isinstance(value, dict) and _KEYS[name] <= value.keys():
+                return value
+            reason = "its keys are not a run's"
         except ValueError as error:
-            raise LedgerError(
-                f"{name!r} in {self._storage.folder!r} cannot be read ({error}); remove the folder"
-                " to begin anew"
-            ) from None
+            reason = str(error)
+        raise LedgerError(
+            f"{name!r} in {self._storage.folder!r} cannot be read ({reason}); remove the folder to"
+            " begin anew"
+        )
+
+
+_KEYS = {JOB: {"run", "job"}, FINISHED: {"photos", "job"}, RECORD: {"photos", "job"}}
 
 
 def _is_ours(name: str) -> bool:
-    known = (LOCK, JOB, WHOLE, FINISHED, RECORD)
-    return name in known or is_part(name) or name.endswith(PARTIAL)
+    known = (LOCK, JOB, WHOLE, FINISHED, RECORD, *PARTIALS)
+    return name in known or is_part(name)
 
 
 def part_json(
-    job: Mapping[str, Any], begin: ImageRef | None, end: ImageRef | None, tally: Tally
+    run: str | None, begin: ImageRef | None, end: ImageRef | None, tally: Tally
 ) -> dict[str, str]:
-    """A part's metadata: of which job it is, where it begins and ends, what was counted by then."""
+    """A part's metadata: of which run it is, where it begins and ends, what was counted by then."""
     value = {
-        "job": fingerprint(job),
+        "run": run,
         "begin": begin and _ref_to_json(begin),
         "end": end and _ref_to_json(end),
         "tally": tally.to_json(),
@@ -203,6 +239,8 @@ def part_metadata(file: Path | pa.BufferReader, name: str) -> dict[str, Any]:
 
 def fingerprint(job: Mapping[str, Any]) -> str:
     """Tells a job from any other: the sha256 of its JSON, in hex."""
+    # Not the table that is brought up to date: that is another one when the run is done.
+    job = {key: value for key, value in job.items() if key != "table"}
     return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
 
 

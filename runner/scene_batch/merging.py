@@ -7,22 +7,22 @@ a list its lines tell the order. How many rows a source has in a shard stands in
 from __future__ import annotations
 
 import heapq
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from hashlib import sha256
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from scene_batch.errors import AccountingError, TableError
+from scene_batch.errors import AccountingError, TableError, UsageError
 from scene_batch.interruption import Interruption
+from scene_batch.ledger import fingerprint
+from scene_batch.object_store import shown
 from scene_batch.record import RunRecord, bottleneck
-from scene_batch.records import Place, Row, moved
+from scene_batch.records import Place, Row, moved, printable, unprintable
 from scene_batch.run_table import RunTable
-from scene_batch.shard import shard_index
+from scene_batch.shard import Shard, shard_index
 from scene_batch.sinks import Plan, open_output
-from scene_batch.sinks.table import printable
 from scene_batch.sources.file_list import FileList
 
 _ROWS_AT_A_TIME = 1024
@@ -51,17 +51,20 @@ def merge(
         The record of the whole, as it was written beside the table.
 
     Raises:
+        UsageError: ``out`` is one of the shards.
         TableError: One is no shard's table, or they are not all the shards of one job.
         OutputError: The table cannot be written.
         AccountingError: Rows were lost: a defect, and no table.
         Interrupted: By a signal; the same merge continues.
     """
     guard = interruption.held_off if interruption else nullcontext
+    if out in names:
+        raise UsageError(f"--out {out!r} is one of the shards; name another")
     tables = _in_shard_order([RunTable.open(name) for name in names])
     _check_same(tables)
     lists = _check_lists(tables[0])
-    record = _merged_record([table.record for table in tables])
-    identity = {"shards": [_fingerprint(table.record) for table in tables]}
+    identity = {"shards": [fingerprint(table.record) for table in tables]}
+    record = _merged_record([table.record for table in tables], fingerprint(identity))
     plan = Plan(tables[0].classes, identity)
     with open_output(out, plan, overwrite=overwrite, restart=restart) as output:
         if output.done is not None:
@@ -91,9 +94,8 @@ def _in_shard_order(tables: Sequence[RunTable]) -> list[RunTable]:
     for table in tables:
         index, _ = _shard(table)
         if index in by_index:
-            raise TableError(
-                f"shard {index}/{count} is there twice: {by_index[index].name!r}, {table.name!r}"
-            )
+            names = [shown(by_index[index].name), shown(table.name)]
+            raise TableError(f"shard {index}/{count} is there twice: {names[0]!r}, {names[1]!r}")
         by_index[index] = table
     missing = [f"{index}/{count}" for index in range(count) if index not in by_index]
     if missing:
@@ -104,9 +106,9 @@ def _in_shard_order(tables: Sequence[RunTable]) -> list[RunTable]:
 def _shard(table: RunTable) -> tuple[int, int]:
     text = table.record["settings"].get("shard")
     if not text:
-        raise TableError(f"{table.name!r} is not the table of a shard (run --shard I/N)")
-    index, _, count = text.partition("/")
-    return int(index), int(count)
+        raise TableError(f"{shown(table.name)!r} is not the table of a shard (run --shard I/N)")
+    shard = Shard.parse(text)
+    return shard.index, shard.count
 
 
 def _check_same(tables: Sequence[RunTable]) -> None:
@@ -116,11 +118,10 @@ def _check_same(tables: Sequence[RunTable]) -> None:
         for name, theirs in _identity(table.record).items():
             ours = _identity(first.record)[name]
             if theirs != ours:
-                raise TableError(
-                    f"{first.name!r} and {table.name!r} differ in their {name}: {ours}, {theirs}"
-                )
+                pair = f"{shown(first.name)!r} and {shown(table.name)!r}"
+                raise TableError(f"{pair} differ in their {name}: {ours}, {theirs}")
     if first.record["settings"]["limit"] is not None:
-        raise TableError(f"{first.name!r} was cut by --limit: such shards make no whole")
+        raise TableError(f"{shown(first.name)!r} was cut by --limit: such shards make no whole")
 
 
 def _identity(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +139,7 @@ def _check_lists(table: RunTable) -> dict[int, FileList]:
             known = settings["lists"].get(source[1:])
             if known is None:
                 raise TableError(f"{source} was a pipe: nothing tells the order of its photos")
-            lists[number] = FileList(source[1:], number)
+            lists[number] = FileList(unprintable(source[1:]), number)
             if lists[number].sha256() != known:
                 raise TableError(f"the list {source} has changed since the shards were made")
     return lists
@@ -160,7 +161,12 @@ def _checked(table: RunTable, count: int) -> Iterator[Row]:
     index, _ = _shard(table)
     for row in table.rows():
         if shard_index(row.ref.path, count) != index:
-            raise TableError(f"{table.name!r} holds {row.ref.path!r}, which is another shard's")
+            # On this machine nothing may tell whether \\xNN stands for a byte or for itself.
+            row = replace(row, ref=replace(row.ref, path=printable(row.ref.path)))  # noqa: PLW2901
+        if shard_index(row.ref.path, count) != index:
+            raise TableError(
+                f"{shown(table.name)!r} holds {row.ref.path!r}, which is another shard's"
+            )
         yield row
 
 
@@ -186,7 +192,7 @@ def _by_list(shards: Sequence[Iterator[Row]], names: FileList) -> Iterator[Row]:
         yield row
 
 
-def _merged_record(records: Sequence[Mapping[str, Any]]) -> RunRecord:
+def _merged_record(records: Sequence[Mapping[str, Any]], job: str) -> RunRecord:
     """What one run would have recorded; times are those of the machines together."""
 
     def total(name: str) -> dict[str, float]:
@@ -198,6 +204,7 @@ def _merged_record(records: Sequence[Mapping[str, Any]]) -> RunRecord:
     of_sources = zip(*(r["photos_per_source"] for r in records), strict=True)
     values = {
         **first,
+        "job": job,
         "photos": photos,
         "photos_per_source": [sum(numbers) for numbers in of_sources],
         "ok": sum(r["ok"] for r in records),
@@ -215,7 +222,3 @@ def _merged_record(records: Sequence[Mapping[str, Any]]) -> RunRecord:
         "bottleneck": bottleneck(stages),
     }
     return RunRecord(**values)
-
-
-def _fingerprint(record: Mapping[str, Any]) -> str:
-    return sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -23,13 +23,15 @@ from scene_batch.cpus import usable_cpus
 from scene_batch.errors import AccountingError, OutputBusyError, SceneBatchError, SourceError
 from scene_batch.interruption import Interruption
 from scene_batch.job import Job
+from scene_batch.ledger import fingerprint
 from scene_batch.loading import REMOTE_READERS, Loaded, load_ahead
 from scene_batch.model import sha256
 from scene_batch.object_store import Stores, identified, shown
 from scene_batch.record import RunRecord, Tally, bottleneck, versions
+from scene_batch.records import printable
 from scene_batch.run_table import RunTable
 from scene_batch.sinks import Output, Plan, open_output
-from scene_batch.sinks.table import printable, schema
+from scene_batch.sinks.table import schema
 from scene_batch.sources import Listing, Reader
 from scene_batch.storm import StormWatch
 from scene_batch.update import Item, Retry, old_table, what_to_do
@@ -95,9 +97,12 @@ def run(
         with guard():
             output.save()
         _account_for(saved + work.found, tally.rows, output.rows_saved)
-        record = _record(job, listing, classifier, model, tally)
+        record = _record(job, listing, classifier, identity, tally)
         if isinstance(work, Retry):  # nothing was listed
-            record = replace(record, **{key: work.table.record[key] for key in _OF_LISTING})
+            old = work.table.record
+            settings = {**record.settings, "lists": old["settings"]["lists"]}
+            of_listing = {key: old[key] for key in ("ignored", "photos_per_source")}
+            record = replace(record, settings=settings, **of_listing)
         output.commit(record.to_json())
     return record
 
@@ -116,7 +121,7 @@ def _classify(
                 batch = next(batches, None)
         except SceneBatchError:  # what came before it is sound
             with guard():
-                output.write(storm.rest())
+                output.write(storm.sound())
             raise
         if batch is None:
             break
@@ -125,6 +130,7 @@ def _classify(
                 rows = classifier.predict(batch)
             with tally.timing("write"):
                 output.write(storm.sift(rows))
+        storm.check()
         yield
     with guard():
         output.write(storm.rest())
@@ -184,17 +190,18 @@ def _account_for(found: int, classified: int, written: int) -> None:
         )
 
 
-_OF_LISTING = ("ignored", "photos_per_source")
-"""What a record has from listing its sources."""
-
-
 def _record(
-    job: Job, listing: Listing, classifier: Classifier, model: str, tally: Tally
+    job: Job,
+    listing: Listing,
+    classifier: Classifier,
+    identity: dict[str, object],
+    tally: Tally,
 ) -> RunRecord:
     session = classifier.session
     seconds = tally.elapsed
     unreadable = sum(tally.unreadable.values())
     return RunRecord(
+        job=fingerprint(identity),
         photos=tally.rows,
         photos_per_source=[tally.sources[number] for number in range(len(job.sources))],
         ok=tally.rows - unreadable,
@@ -207,7 +214,7 @@ def _record(
             "name": classifier.card.name,
             "version": classifier.card.version,
             "precision": classifier.card.precision,
-            "sha256": model,
+            "sha256": identity["model"],
         },
         settings={
             "sources": [shown(printable(source)) for source in job.sources],

@@ -108,6 +108,8 @@ def bottleneck(seconds: Mapping[str, float]) -> str:
 class RunRecord:
     """The record that lies beside the output, and in a Parquet file's metadata."""
 
+    job: str
+    """The sha256 of all that decides the rows, but for a table that was brought up to date."""
     photos: int
     photos_per_source: Sequence[int]
     ok: int

@@ -8,16 +8,16 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scene_batch.errors import TableError
-from scene_batch.object_store import Stores, cause_of, is_url
+from scene_batch.errors import StoreError, TableError
+from scene_batch.object_store import Stores, cause_of, is_url, retrying, shown
+from scene_batch.record import RunRecord
 from scene_batch.records import Row
 from scene_batch.sinks.table import RECORD_KEY, schema, to_rows
 from scene_batch.storage import RECORD
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _ROWS_AT_A_TIME = 8192
+_RETRY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -45,7 +46,8 @@ class RunTable:
         """Open a table by its name; one in a bucket is fetched for as long as this object lives.
 
         Raises:
-            TableError: It is not there, or no run wrote it.
+            TableError: It is not there, or no run wrote it, or not all of it is there.
+            StoreError: Its store does not give it.
         """
         if not is_url(name):
             return cls._read(name, Path(name), _local_identity(name))
@@ -65,11 +67,19 @@ class RunTable:
     def _read(cls, name: str, place: Path, identity: dict[str, Any]) -> Self:
         try:
             files, text = _contents(place)
-            if files and all(pq.read_schema(file) == schema() for file in files):
-                return cls(name, json.loads(text), identity, files)
-        except (pa.ArrowInvalid, OSError, KeyError, ValueError):
-            pass
-        raise TableError(f"{name!r} is not a table of scene-batch run")
+            record = json.loads(text)
+            sound = files and all(pq.read_schema(file) == schema() for file in files)
+            if not sound or {field.name for field in fields(RunRecord)} != record.keys():
+                raise ValueError
+            found = sum(pq.read_metadata(file).num_rows for file in files)
+        except (pa.ArrowInvalid, OSError, AttributeError, KeyError, ValueError):
+            raise TableError(f"{shown(name)!r} is not a table of scene-batch run") from None
+        if found != record["photos"]:
+            raise TableError(
+                f"{shown(name)!r} holds {found} rows, its record says {record['photos']}: make or"
+                " copy it again"
+            )
+        return cls(name, record, identity, files)
 
     @property
     def classes(self) -> list[str]:
@@ -122,15 +132,18 @@ def _fetch(name: str, folder: Path) -> Path:
     store, key = Stores().find(name, "long")
     if not name.endswith("/"):
         return _download(store, key, folder / "table")
-    for meta in chain.from_iterable(store.list(key)):
+    for meta in store.list_with_delimiter(key)["objects"]:
         _download(store, meta["path"], folder / meta["path"].rpartition("/")[2])
     return folder
 
 
 def _download(store: ObjectStore, key: str, file: Path) -> Path:
-    with file.open("wb") as local:
-        for chunk in store.get(key):
-            local.write(chunk)
+    def once() -> None:
+        with file.open("wb") as local:
+            for chunk in store.get(key):
+                local.write(chunk)
+
+    retrying(_RETRY_SECONDS)(once)
     return file
 
 
@@ -141,4 +154,7 @@ def _telling(name: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, FileNotFoundError) as error:
-        raise TableError(f"cannot read {name!r}: {cause_of(error).text}") from None
+        cause = cause_of(error)
+        if cause.kind == "missing":
+            raise TableError(f"no table {shown(name)!r}: not found") from None
+        raise StoreError(f"cannot read {shown(name)!r}: {cause.text}") from None

@@ -8,11 +8,10 @@ from typing import TypeAlias
 
 from scene_batch.errors import OutputError, TableError, UsageError
 from scene_batch.job import Job
-from scene_batch.object_store import shown
-from scene_batch.records import ImageRef, Place, Prediction, Row, Unreadable, moved
+from scene_batch.object_store import is_url, shown
+from scene_batch.records import ImageRef, Place, Prediction, Row, Unreadable, moved, printable
 from scene_batch.run_table import RunTable
 from scene_batch.shard import Shard
-from scene_batch.sinks.table import printable
 from scene_batch.sources import Listing, reference
 from scene_batch.storage import open_storage
 
@@ -84,8 +83,10 @@ class Update:
 
     def _source_of(self, path: str) -> int:
         for number, name in enumerate(self.listing.names):
-            if name in (path, ".") or path.startswith(name.rstrip("/") + "/"):
+            if name == path or path.startswith(name.rstrip("/") + "/"):
                 return number
+        if "." in self.listing.names and not (path.startswith("/") or is_url(path)):
+            return self.listing.names.index(".")
         raise OutputError(
             f"{self.table.name!r} holds {path!r}, which is in none of the sources; name them"
             " all, or --overwrite"

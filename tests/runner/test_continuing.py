@@ -38,6 +38,7 @@ from scene_batch.records import Row
 from scene_batch.sinks import saved
 from scene_batch.sources import Reader
 from scene_batch.storage import open_storage
+from scene_batch.storage.local import LocalStorage
 from support import command, process_environment, save_colour_model, save_shade, scene_batch
 
 
@@ -386,7 +387,7 @@ def test_what_was_computed_is_saved_when_a_run_ends_early(
         run(job, colours, watch)
     storage = open_storage(job.out)
     ledger = Ledger(storage)
-    last = ledger.last(json.loads(storage.read("job.json") or ""))
+    last = ledger.take_over()
     ledger.close()
     assert last is not None
     assert [last[1].rows] == reached
@@ -677,3 +678,71 @@ def test_hung_reads_do_not_stop_at_the_same_place_for_ever(
     record = run(job, colours)
     forever.set()
     assert (record.photos, record.unreadable) == (20, {"timeout": 4})
+
+
+def test_what_is_not_ours_beside_an_output_stays(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    job = Job((str(photos),), f"{tmp_path}/set/", overwrite=True)
+    run(job, colours)
+    (tmp_path / "set" / "notes.md").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds 'notes\.md' and is no data set"):
+        run(job, colours)
+    (tmp_path / "set" / "notes.md").unlink()
+    shutil.copytree(tmp_path / "set", tmp_path / "set.replaced")
+    run(job, colours)
+    assert (tmp_path / "set.replaced" / "_run.json").exists()
+    (tmp_path / "p.parquet.parts").mkdir()
+    (tmp_path / "p.parquet.parts" / "film.partial").write_text("mine")
+    with pytest.raises(LedgerError, match=r"holds 'film\.partial', which is not a run's"):
+        run(Job((str(photos),), f"{tmp_path}/p.parquet"), colours)
+    assert os.listdir(tmp_path / "p.parquet.parts") == ["film.partial"]
+
+
+def test_a_link_to_a_data_set_stays_one(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+    run(Job((str(photos),), f"{tmp_path}/real/", limit=3), colours)
+    (tmp_path / "link").symlink_to("real")
+    for _ in range(2):
+        run(Job((str(photos),), f"{tmp_path}/link/", overwrite=True), colours)
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "real"]
+    assert pq.read_table(tmp_path / "real").num_rows > 3
+
+
+def test_a_table_that_came_by_other_means_is_not_replaced(
+    photos: Path, colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job((str(photos),), f"{tmp_path}/p.parquet")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(LocalStorage, "publish_file", killed)
+        run(job, colours)
+    (tmp_path / "p.parquet").write_bytes(b"another table")
+    with pytest.raises(OutputExistsError):
+        run(job, colours)
+    assert (tmp_path / "p.parquet").read_bytes() == b"another table"
+    run(Job(job.sources, job.out, overwrite=True), colours)
+    assert pq.read_table(job.out).num_rows > 3
+
+
+@pytest.mark.parametrize("text", ["\\xff", "[1]", "5", "null", "{}"])
+def test_a_damaged_job_is_told_in_one_line(
+    text: str, photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    job = Job((str(photos),), f"{tmp_path}/p.parquet")
+    with pytest.raises(KeyboardInterrupt):
+        run(job, colours, _broken_off_at(150))
+    (tmp_path / "p.parquet.parts" / "job.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(LedgerError, match=r"'job\.json' in .* cannot be read"):
+        run(job, colours)
+
+
+def test_a_list_whose_name_is_not_utf_8(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt")
+    Path(name).write_text("\n".join(str(path) for path in sorted(photos.rglob("*.png"))[:5]))
+    record = run(Job((f"@{name}",), f"{tmp_path}/p.parquet"), colours)
+    assert record.photos == 5
+    assert list(record.settings["lists"]) == [f"{tmp_path}/caf\\xe9.txt"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +29,7 @@ from scene_batch.errors import (
     UsageError,
 )
 from scene_batch.job import Job
+from scene_batch.ledger import Ledger
 from scene_batch.pipeline import run
 from scene_batch.record import Tally
 from scene_batch.sinks import saved
@@ -50,9 +53,18 @@ def _table(bucket: Bucket, key: str) -> pa.Table:
     return pq.read_table(io.BytesIO(bucket.get(key)))
 
 
+def _rows_of(bucket: Bucket, name: str) -> pa.Table:
+    """The rows of a file or a data set."""
+    if not name.endswith("/"):
+        return _table(bucket, name)
+    keys = [key for key in bucket.keys() if key.startswith(f"{name}part-")]
+    assert f"{name}_run.json" in bucket.keys()
+    return pa.concat_tables(_table(bucket, key) for key in keys)
+
+
 def _locally(photos: Path, classifier: Classifier, tmp_path: Path) -> pa.Table:
-    run(Job((str(photos),), str(tmp_path / "local.parquet")), classifier)
-    return pq.read_table(tmp_path / "local.parquet")
+    run(Job((str(photos),), str(tmp_path / "locally.parquet"), overwrite=True), classifier)
+    return pq.read_table(tmp_path / "locally.parquet")
 
 
 @pytest.mark.parametrize("name", ["out.parquet", "deep/er/out.csv", "out.jsonl"])
@@ -235,58 +247,179 @@ def test_another_job_is_refused_and_restarted(
         run(Job((str(photos),), f"{bucket.url}/two.parquet"), colours)
 
 
-@pytest.mark.parametrize("limit", [None, 40])
+def _at_the_first_part(bucket: Bucket, do: Callable[[], None]) -> None:
+    """Do something between a run's computing its first part and putting it."""
+
+    def decide(request: Request) -> Fault | None:
+        if request.method == "PUT" and request.path.endswith("part-000000.parquet"):
+            bucket.front.decide = lambda request: None
+            do()
+        return None
+
+    bucket.front.decide = decide
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out/"])
 def test_of_two_writers_the_one_that_finds_a_part_stops(
-    limit: int | None,
-    bucket: Bucket,
-    photos: Path,
-    colours: Classifier,
-    tmp_path: Path,
-    small_parts: None,
+    name: str, bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
 ) -> None:
     """Both begin at nothing; the second puts two parts while the first computes its own."""
-    first = Job((str(photos),), f"{bucket.url}/out.parquet")
-    second = Job(first.sources, first.out, limit=limit)
+    job = Job((str(photos),), f"{bucket.url}/{name}")
 
-    def decide(request: Request) -> Fault | None:
-        if request.method == "PUT" and request.path.endswith("part-000000.parquet"):
-            bucket.front.decide = lambda request: None
-            with pytest.raises(KeyboardInterrupt):
-                run(second, colours, _broken_off_at(20))
-        return None
+    def second() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            run(job, colours, _broken_off_at(20))
 
-    bucket.front.decide = decide
+    _at_the_first_part(bucket, second)
     with pytest.raises(OutputBusyError, match=r"it has put 'part-000000\.parquet' there"):
-        run(first, colours)
-    run(second, colours)
-    assert _table(bucket, "out.parquet").equals(_locally(photos, colours, tmp_path)[:limit])
+        run(job, colours)
+    run(job, colours)
+    assert _rows_of(bucket, name).equals(_locally(photos, colours, tmp_path))
 
 
-@pytest.mark.parametrize("limit", [None, 40])
+@pytest.mark.parametrize("name", ["out.parquet", "out/"])
 def test_a_writer_that_was_overtaken_keeps_its_hands_off(
-    limit: int | None,
+    name: str, bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
+) -> None:
+    """The second ends and clears away, and a third begins, while the first computes."""
+    job = Job((str(photos),), f"{bucket.url}/{name}")
+    third = Job((str(photos),), f"{bucket.url}/{name}", overwrite=True, restart=True)
+
+    def second() -> None:
+        run(job, colours)
+
+    _at_the_first_part(bucket, second)
+    with pytest.raises(OutputBusyError, match="another process has written 's3://"):
+        run(job, colours)
+    want = _locally(photos, colours, tmp_path)
+    assert _rows_of(bucket, name).equals(want)
+    run(third, colours)
+    assert not any(".parts" in key for key in bucket.keys())
+
+    def third_is_killed() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            run(third, colours, _broken_off_at(30))
+
+    for key in bucket.keys():
+        bucket.client.delete_object(Bucket=bucket.name, Key=key)
+    _at_the_first_part(bucket, third_is_killed)
+    with pytest.raises(OutputBusyError):
+        run(job, colours)
+    record = run(job, colours)
+    assert record.attempts == 2
+    assert _rows_of(bucket, name).equals(want)
+
+
+def test_another_job_leaves_a_writer_alone(
+    bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
+) -> None:
+    """It may be alive, though nothing of it is saved yet."""
+    job = Job((str(photos),), f"{bucket.url}/out.parquet", overwrite=True)
+    bucket.put("out.parquet", b"an older table")
+    refused: list[BaseException] = []
+
+    def others() -> None:
+        for other in (
+            Job((str(photos),), job.out, limit=40, overwrite=True),
+            Job((str(photos),), job.out),
+        ):
+            with pytest.raises((LedgerError, OutputExistsError)) as caught:
+                run(other, colours)
+            refused.append(caught.value)
+
+    _at_the_first_part(bucket, others)
+    run(job, colours)
+    assert [type(error) for error in refused] == [LedgerError, OutputExistsError]
+    assert _table(bucket, "out.parquet").equals(_locally(photos, colours, tmp_path))
+
+
+@pytest.mark.parametrize("where", ["local", "remote"])
+@pytest.mark.parametrize("name", ["out.parquet", "out/"])
+def test_a_finished_run_is_done_only_for_its_own_job_and_with_its_table(
+    where: str,
+    name: str,
     bucket: Bucket,
     photos: Path,
     colours: Classifier,
     tmp_path: Path,
     small_parts: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The second begins, ends and clears away while the first computes."""
-    first = Job((str(photos),), f"{bucket.url}/out.parquet")
-    second = Job(first.sources, first.out, limit=limit)
+    """A run is killed between giving the table its name and clearing away."""
+    out = f"{bucket.url}/{name}" if where == "remote" else f"{tmp_path}/{name}"
+    job, other = Job((str(photos),), out), Job((str(photos),), out, limit=7)
 
-    def decide(request: Request) -> Fault | None:
-        if request.method == "PUT" and request.path.endswith("part-000000.parquet"):
-            bucket.front.decide = lambda request: None
-            run(second, colours)
-        return None
+    def killed(ledger: Ledger) -> None:
+        if where == "remote":
+            ledger._storage.delete(["job.json"])
+        raise KeyboardInterrupt
 
-    bucket.front.decide = decide
-    with pytest.raises(OutputBusyError, match="another process has written 's3://"):
-        run(first, colours)
-    assert _table(bucket, "out.parquet").equals(_locally(photos, colours, tmp_path)[:limit])
-    run(Job(first.sources, first.out, overwrite=True), colours)
-    assert bucket.keys() == ["out.parquet", "out.parquet.run.json"]
+    def finish_and_die() -> None:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Ledger, "remove", killed)
+            run(job, colours)
+
+    finish_and_die()
+    with pytest.raises(OutputExistsError):
+        run(other, colours)
+    if where == "remote":
+        for key in bucket.keys():
+            bucket.client.delete_object(Bucket=bucket.name, Key=key)
+    else:
+        shutil.rmtree(out) if name == "out/" else Path(out).unlink()
+    finish_and_die()
+    done = f"{name}_run.json" if name == "out/" else name
+    if where == "remote":
+        bucket.client.delete_object(Bucket=bucket.name, Key=done)
+        for key in bucket.keys():
+            if key.startswith("out/"):
+                bucket.client.delete_object(Bucket=bucket.name, Key=key)
+    else:
+        shutil.rmtree(out) if name == "out/" else Path(out).unlink()
+    assert run(job, colours).photos == 60
+    table = _rows_of(bucket, name) if where == "remote" else pq.read_table(out)
+    assert table.num_rows == 60
+
+
+def test_a_bucket_is_brought_up_to_date_and_a_kill_at_any_write_is_continued(
+    bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
+) -> None:
+    bucket.fill(photos, "in/")
+    source, out = f"{bucket.url}/in", f"{bucket.url}/out.parquet"
+    update = Job((source,), out, update=True)
+    at = 0
+    while True:
+        run(Job((source,), out, overwrite=True, limit=50), colours)
+        run(Job((source,), f"{bucket.url}/whole.parquet", overwrite=True), colours)
+        left = at
+
+        def decide(request: Request) -> Fault | None:
+            nonlocal left
+            left -= request.method in ("PUT", "POST", "DELETE")
+            return Fault(400, "Killed") if left < 0 else None
+
+        bucket.front.decide = decide
+        before = len(bucket.front.photos)
+        with suppress(OutputError):
+            run(update, colours)
+        assert len(bucket.front.photos) - before <= 10
+        bucket.front.decide = lambda request: None
+        run(update, colours)
+        assert _table(bucket, "out.parquet").equals(_table(bucket, "whole.parquet"))
+        assert not any(".parts" in key for key in bucket.keys())
+        if left >= 0:
+            break
+        at += 1
+    assert at > 5
+
+
+def test_what_lies_in_a_bucket_and_is_not_ours_stays(
+    bucket: Bucket, photos: Path, colours: Classifier, small_parts: None
+) -> None:
+    bucket.put("x/part-000000.parquet", b"somebody's")
+    with pytest.raises(OutputError, match="is no data set of scene-batch run"):
+        run(Job((str(photos),), f"{bucket.url}/x/", overwrite=True), colours)
+    assert bucket.get("x/part-000000.parquet") == b"somebody's"
 
 
 def test_a_part_whose_answer_was_lost_is_no_other_writers(

@@ -8,6 +8,7 @@ import shutil
 import zlib
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -183,22 +184,71 @@ def test_shards_of_different_jobs_are_refused(
         merge(cut, out)
 
 
-def test_rows_of_another_shard_and_doubled_ones_are_refused(
+def _altered(name: str, rows: pa.Table, to: Path) -> str:
+    """A shard's table with other rows, and its record."""
+    metadata = pq.read_metadata(name).metadata
+    with pq.ParquetWriter(to, rows.schema.remove_metadata()) as writer:
+        writer.write_table(rows.replace_schema_metadata(None))
+        writer.add_key_value_metadata({"scene_batch.run": metadata[b"scene_batch.run"].decode()})
+    return str(to)
+
+
+def test_rows_that_are_not_the_shards_own_are_refused(
     photos: Path, colours: Classifier, tmp_path: Path
 ) -> None:
     names = _shards((str(photos),), tmp_path, colours)
-    first = pq.ParquetFile(names[0])
-    table, metadata = first.read(), first.metadata.metadata
-    second = pq.read_table(names[1])
-    for number, rows in enumerate((second, table.take([0, *range(len(table))]))):
-        altered = tmp_path / f"altered{number}.parquet"
-        with pq.ParquetWriter(altered, table.schema.remove_metadata()) as writer:
-            writer.write_table(rows.replace_schema_metadata(None))
-            writer.add_key_value_metadata(
-                {"scene_batch.run": metadata[b"scene_batch.run"].decode()}
-            )
-        with pytest.raises(TableError, match=r"which is another shard's|is there twice"):
-            merge([str(altered), *names[1:]], str(tmp_path / "merged.parquet"))
+    table, other = pq.read_table(names[0]), pq.read_table(names[1])
+    last = len(table) - 1
+    cases = {
+        "is there twice, or a shard": table.take([0, *range(last)]),
+        "is there twice, or a shard is not in order": table.take([1, 0, *range(2, last + 1)]),
+        "which is another shard's": pa.concat_tables([table[:last], other[:1]]),
+        f"holds {last} rows, its record says {last + 1}": table[:last],
+    }
+    for number, (message, rows) in enumerate(cases.items()):
+        altered = _altered(names[0], rows, tmp_path / f"altered{number}.parquet")
+        with pytest.raises(TableError, match=message):
+            merge([altered, *names[1:]], str(tmp_path / "merged.parquet"))
+    with pytest.raises(UsageError, match="is one of the shards"):
+        merge(names, names[0], overwrite=True)
+
+
+def test_records_that_are_no_runs_are_refused(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    (name,) = _shards((str(photos),), tmp_path, colours, 1)
+    for number, record in enumerate(("{}", "[]", "5", "no json")):
+        table = pq.read_table(name).replace_schema_metadata(None)
+        to = tmp_path / f"odd{number}.parquet"
+        with pq.ParquetWriter(to, table.schema) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({"scene_batch.run": record})
+        with pytest.raises(TableError, match="is not a table of scene-batch run"):
+            merge([str(to)], str(tmp_path / "merged.parquet"))
+
+
+def test_names_with_a_literal_escape_are_merged_without_their_photos(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    for name in (r"a\xe9.png", r"b\xff\xfe.png", r"c\x20.png"):
+        save_shade(photos / name, 3)
+    names = _shards((str(photos),), tmp_path, colours)
+    whole = _whole((str(photos),), tmp_path / "whole.parquet", colours)
+    photos.rename(tmp_path / "elsewhere")
+    merge(names, str(tmp_path / "merged.parquet"))
+    merged = pq.read_table(tmp_path / "merged.parquet")
+    assert sorted(merged["path"].to_pylist()) == sorted(pq.read_table(whole)["path"].to_pylist())
+
+
+def test_an_older_copy_below_a_data_set_in_a_bucket_is_not_of_it(
+    bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    for index in range(2):
+        run(Job((str(photos),), f"{bucket.url}/s{index}/", shard=Shard(index, 2)), colours)
+    bucket.put("s0/z-old/part-000000.parquet", b"an older copy")
+    merge([f"{bucket.url}/s{index}/" for index in range(2)], str(tmp_path / "merged.parquet"))
+    whole = _whole((str(photos),), tmp_path / "whole.parquet", colours)
+    assert pq.read_table(tmp_path / "merged.parquet").equals(pq.read_table(whole))
 
 
 def test_a_merge_that_is_broken_off_continues(
@@ -271,6 +321,7 @@ def test_shards_by_the_command_line(photos: Path, colour_model: Path, tmp_path: 
     done = scene_batch("merge", *shards[1:], "--out", tmp_path / "q.parquet")
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert scene_batch(*words, "3/3").returncode == 2
+    assert scene_batch(*words, "").returncode == 2
     assert scene_batch(*words, "auto/3").returncode == 2
 
 

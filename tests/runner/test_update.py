@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from buckets import Bucket
 from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputError, UsageError
 from scene_batch.pipeline import Job, run
@@ -271,3 +272,37 @@ def test_an_order_that_is_not_the_sources_is_refused(
 def test_options_that_contradict_each_other(options: list[str], photos: Path) -> None:
     done = scene_batch("run", photos, "--out", "p.parquet", *options)
     assert done.returncode == 2
+
+
+def test_here_and_a_bucket_are_told_apart(
+    bucket: Bucket, photos: Path, colours: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.fill(photos / "f0", "in/")
+    monkeypatch.chdir(photos)
+    job = Job((".", f"{bucket.url}/in"), "../p.parquet", update=True)
+    first = run(job, colours)
+    again = run(job, colours)
+    assert (again.photos, again.photos_per_source) == (first.photos, [24, 6])
+    paths = pq.read_table("../p.parquet")["path"].to_pylist()
+    assert len(set(paths)) == len(paths) == 30
+
+
+def test_a_literal_escape_in_a_bucket_is_found_again(
+    bucket: Bucket, colours: Classifier, tmp_path: Path
+) -> None:
+    bucket.put(r"lit/caf\xe9.png", save_shade(tmp_path / "x.png", 1).read_bytes())
+    job = Job((f"{bucket.url}/lit",), f"{tmp_path}/p.parquet", update=True)
+    for _ in range(3):
+        assert run(job, colours).photos == 1
+
+
+def test_a_retry_records_the_list_that_its_rows_come_from(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text(f"{photos}/f1/05.png\n{photos}/f0/00.png\n")
+    job = Job((f"@{names}",), f"{tmp_path}/p.parquet")
+    first = run(job, colours)
+    names.write_text(f"{photos}/f0/00.png\n")
+    again = run(Job(job.sources, job.out, retry_unreadable=True), colours)
+    assert again.settings["lists"] == first.settings["lists"]

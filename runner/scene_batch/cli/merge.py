@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 
 import click
@@ -38,6 +39,8 @@ def command(
             with interruption.held_off():  # a library's import must not be broken off
                 from scene_batch.merging import merge
 
+                _allow_many_files()
+
             record = merge(
                 shards, out, overwrite=overwrite, restart=restart, interruption=interruption
             )
@@ -45,3 +48,10 @@ def command(
         except Interrupted as interrupted:
             progress.note("interrupted; run the same command again")
             sys.exit(interrupted.exit_code)
+
+
+def _allow_many_files() -> None:
+    """Each shard is an open file; the usual limit of 1,024 is only where it begins."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

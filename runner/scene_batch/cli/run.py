@@ -190,9 +190,9 @@ def command(
                 from scene_batch.shard import Shard
                 from scene_batch.sinks.place import check_name
 
-                share = Shard.parse(shard) if shard else None
-                out = share.name(out) if share else out
+                share = None if shard is None else Shard.parse(shard)
                 check_name(out)
+                out = share.name(out) if share else out
                 job = Job(
                     sources,
                     out,
@@ -206,7 +206,8 @@ def command(
                     workers=workers,
                     read_timeout=read_timeout,
                 )
-                listing = pipeline.open_sources(job)  # said before the model is opened
+            listing = pipeline.open_sources(job)  # what is wrong is said before the model is opened
+            with interruption.held_off():
                 classifier = Classifier.load(
                     model, top_k=top_k, provider=provider, batch_size=batch_size, threads=threads
                 )

@@ -65,26 +65,40 @@ def join(storage: Storage, parts: Sequence[str], suffix: str, record: str, rows:
     except BaseException:
         sink.abandon()
         raise
-    if joined != rows:
-        raise AccountingError(
-            f"{rows} rows were written, their parts hold {joined}: this is a defect of scene-batch,"
-            " please report it; no table was written"
-        )
+    _count(joined, rows)
     sync(partial)
     partial.replace(whole)
 
 
+def check(storage: Storage, parts: Sequence[str], rows: int) -> None:
+    """Count the parts of a data set, which are not joined.
+
+    Raises:
+        AccountingError: They do not follow each other, or hold another number of rows.
+    """
+    files = _in_order(storage, parts)
+    _count(sum(pq.read_metadata(file).num_rows for file in files), rows)
+
+
+def _count(found: int, rows: int) -> None:
+    if found != rows:
+        raise AccountingError(
+            f"{rows} rows were written, their parts hold {found}: this is a defect of scene-batch,"
+            " please report it; no table was written"
+        )
+
+
 def _in_order(storage: Storage, parts: Sequence[str]) -> Iterator[Path | pa.BufferReader]:
-    """The parts' files, each checked to be of one job and to begin behind the one before."""
+    """The parts' files, each checked to be of one run and to begin behind the one before."""
     before: ImageRef | None = None
-    jobs: set[str] = set()
+    runs: set[str] = set()
     for number, part in enumerate(parts):
         file = storage.parquet(part)
         metadata = part_metadata(file, part)
         begin, end = ref_from_json(metadata["begin"]), ref_from_json(metadata["end"])
-        jobs.add(metadata["job"])
+        runs.add(metadata["run"])
         follows = before is None or (begin is not None and begin.position > before.position)
-        if part != part_name(number) or not follows or len(jobs) > 1:
+        if part != part_name(number) or not follows or len(runs) > 1:
             raise AccountingError(
                 f"{part!r} in {storage.folder!r} does not follow the part before it; throw the"
                 " unfinished run away with --restart"

@@ -18,10 +18,10 @@ from scene_batch.errors import (
     OutputExistsError,
     SceneBatchError,
 )
-from scene_batch.ledger import Ledger, differences, part_json
+from scene_batch.ledger import Ledger, differences, fingerprint, part_json
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Row
-from scene_batch.sinks.joining import GROUP_ROWS, join
+from scene_batch.sinks.joining import GROUP_ROWS, check, join
 from scene_batch.sinks.parquet_file import ParquetFile
 from scene_batch.sinks.table import to_record_batch
 from scene_batch.storage import WHOLE, open_storage
@@ -117,7 +117,7 @@ class SavedOutput:
         assert self.after is not None  # noqa: S101 - there were rows
         self._saving = True
         with self._writing():
-            self._part.finish(part_json(self._plan.identity, self._begin, self.after, self.tally))
+            self._part.finish(part_json(self._ledger.run, self._begin, self.after, self.tally))
             self._ledger.add_part()
         self._saving = False
         self._begin, self._part, self._part_rows = None, None, 0
@@ -128,14 +128,15 @@ class SavedOutput:
 
         Raises:
             OutputError: The disk does not take it; the same command continues.
+            OutputBusyError: Another process has written there meanwhile.
             AccountingError: The parts do not add up.
         """
         self.save()
         with self._writing():
             if self._is_data_set and not self._ledger.parts:
                 self._save_no_rows()
+            self._ledger.check_alone()
             self._join(record, self.tally.rows)
-            self._ledger.check_alone(self._plan.identity)
             self._ledger.finish(record)
             self._publish(record)
 
@@ -158,7 +159,7 @@ class SavedOutput:
                 if (useless and not isinstance(error, OutputError)) or (
                     not self._ledger.parts and self._ledger.finished is None
                 ):
-                    self._ledger.remove()
+                    self._ledger.remove_if_ours()
         finally:
             self._ledger.close()
 
@@ -166,41 +167,53 @@ class SavedOutput:
         """Begin, or continue what was broken off."""
         if restart:
             self._ledger.restart()
-        job, record = self._ledger.job, self._ledger.finished
+        record = self._ledger.finished
         if record is not None and self._storage.is_published():  # only the folder was left
-            if job in (None, self._plan.identity) and not overwrite:
+            ours = record["job"] == fingerprint(self._plan.identity)
+            self._ledger.restart()
+            if ours and not overwrite and self._storage.exists():
                 self.done, self._over = record, True
                 self._ledger.remove()
                 return
-            self._ledger.restart()
-            job = record = None
-        self._refuse_another(job)
-        if record is not None:
-            if not (self._storage.scratch / WHOLE).exists():
-                self._join(self._ledger.finished_text, record["photos"])
-            self._publish(self._ledger.finished_text)
-            self.done = record
-            return
-        if self._storage.exists() and not overwrite:
+            record = None
+        job = self._ledger.job
+        self._refuse_another(job, record)
+        there = self._storage.exists()
+        # In a store the table that is there may be this run's own.
+        if there and not overwrite and (record is None or self._storage.is_exclusive):
             raise OutputExistsError(
                 f"{self._name!r} is already there: replace it with --overwrite, or add what is"
                 " new with --update"
             )
-        if not self._plan.continuable or not self._ledger.parts:
+        if record is not None:
+            text = self._ledger.finished_text
+            self._join(text, record["photos"])
+            self._publish(text)
+            self.done = record
+            return
+        if not self._plan.continuable or job != self._plan.identity:
             self._ledger.restart()
+            job = None
+        if job is None:
             self._ledger.begin(self._plan.identity)
-        last = self._ledger.last(self._plan.identity)
-        if last is not None:
+        elif last := self._ledger.take_over():
             self.after, self.tally = last
 
-    def _refuse_another(self, job: Mapping[str, Any] | None) -> None:
-        """Refuse to touch what another job has saved."""
-        saved = self._ledger.parts or self._ledger.finished is not None
-        if saved and job is not None and job != self._plan.identity:
+    def _refuse_another(
+        self, job: Mapping[str, Any] | None, finished: Mapping[str, Any] | None
+    ) -> None:
+        """Refuse to touch what another job has saved, or where it may be alive."""
+        ours = self._plan.identity
+        if finished is not None:
+            other = finished["job"] != fingerprint(ours)
+        else:
+            saved = self._ledger.parts or not self._storage.is_exclusive
+            other = bool(saved) and job is not None and job != ours
+        if other:
+            what = "; ".join(differences(job or {}, ours)) if job else "job"
             raise LedgerError(
-                f"{self._storage.folder!r} holds an unfinished run with another"
-                f" {'; '.join(differences(job, self._plan.identity))}: finish it with its own"
-                " command, or throw it away with --restart"
+                f"{self._storage.folder!r} holds an unfinished run with another {what}: finish it"
+                " with its own command, or throw it away with --restart"
             )
 
     def _due(self) -> bool:
@@ -225,12 +238,14 @@ class SavedOutput:
         """A part with the columns alone, so that an empty data set has them."""
         part = ParquetFile(self._ledger.next_part(), GROUP_ROWS)
         part.write(to_record_batch([], self._plan.classes))
-        part.finish(part_json(self._plan.identity, None, None, self.tally))
+        part.finish(part_json(self._ledger.run, None, None, self.tally))
         self._ledger.add_part()
 
     def _join(self, record: str, rows: int) -> None:
-        """The parts as one file of the output's format; a data set stays in parts."""
-        if not self._is_data_set:
+        """Count the parts, and make them one file; a data set stays in parts."""
+        if self._is_data_set:
+            check(self._storage, self._ledger.parts, rows)
+        elif not (self._storage.scratch / WHOLE).exists():
             suffix = Path(self._name).suffix
             join(self._storage, self._ledger.parts, suffix, record, rows)
 

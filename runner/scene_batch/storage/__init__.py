@@ -28,6 +28,8 @@ class Storage(Protocol):
     """The folder, as a message names it."""
     scratch: Path
     """A local folder for files that are being written."""
+    is_exclusive: bool
+    """Whether ``hold`` keeps other processes off; else only ``create`` tells of them."""
 
     def check(self) -> None:
         """Refuse a place where the table cannot be written, or which is something else."""
@@ -63,7 +65,7 @@ class Storage(Protocol):
         """Take the empty folder away."""
 
     def is_published(self) -> bool:
-        """Whether the table of a finished run has its name already."""
+        """Whether the table of the finished run has its name, and only the folder was left."""
 
     def publish_file(self, whole: Path, record: str) -> None:
         """Give a file and the record beside it their names; safe to do again."""

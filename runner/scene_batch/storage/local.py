@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from scene_batch.errors import OutputBusyError, OutputError
-from scene_batch.storage.names import FINISHED, JOB, LOCK, PARTIAL, RECORD, WHOLE
+from scene_batch.storage.names import FINISHED, JOB, LOCK, PARTIAL, PARTIALS, RECORD, WHOLE, is_part
 
 _LONGEST_ENDING = f".run.json{PARTIAL}"
 
@@ -21,8 +21,11 @@ class LocalStorage:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._path = Path(name)
         self._is_data_set = name.endswith("/")
+        # A link to a data set stays one: what it leads to is replaced.
+        self._path = Path(os.path.realpath(name) if self._is_data_set else name)
+        self._replaced = Path(f"{self._path}.parts.replaced")
+        self.is_exclusive = True
         self._folder = Path(f"{self._path}.parts")
         self.folder = str(self._folder)
         self.scratch = self._folder
@@ -42,8 +45,14 @@ class LocalStorage:
             raise OutputError(f"{str(path)!r} is a directory; name a file in --out")
         if path.is_file() and self._is_data_set:
             raise OutputError(f"{str(path)!r} is a file; drop the slash from --out")
-        if path.is_dir() and not _is_data_set(path):
-            raise OutputError(f"{str(path)!r} is not a data set of scene-batch run; name another")
+        if path.is_dir():
+            (path / LOCK).unlink(missing_ok=True)  # a run was killed at its very last step
+            strange = _strange(path)
+            if strange:
+                raise OutputError(
+                    f"{str(path)!r} holds {strange!r} and is no data set of scene-batch run; name"
+                    " another"
+                )
 
     def exists(self) -> bool:
         """Whether the table is there."""
@@ -56,8 +65,6 @@ class LocalStorage:
             OutputBusyError: Another process holds it.
         """
         self._lock = _hold(self._folder)
-        for stray in self._folder.glob(f"*{PARTIAL}"):
-            stray.unlink()
 
     def release(self) -> None:
         """Let other processes have it."""
@@ -99,13 +106,12 @@ class LocalStorage:
         """Take the folder away."""
         if not self._folder.is_dir():
             return
-        strays = [path.name for path in self._folder.glob(f"*{PARTIAL}")]
-        self.delete([*strays, LOCK])
+        self.delete([*PARTIALS, LOCK])
         with suppress(OSError):  # another process was quick to begin its own run there
             self._folder.rmdir()
 
     def is_published(self) -> bool:
-        """Whether the whole table has left the folder."""
+        """Whether the table has left the folder."""
         return not self._is_data_set and not (self._folder / WHOLE).exists()
 
     def publish_file(self, whole: Path, record: str) -> None:
@@ -118,16 +124,13 @@ class LocalStorage:
         """Make the folder the data set: its parts and the record."""
         self.write(RECORD, record)
         self.delete([JOB, FINISHED])
-        replaced = self._path.with_name(f"{self._path.name}.replaced")
         if self._path.exists():
-            if _is_data_set(replaced):
-                shutil.rmtree(replaced)
-            self._path.rename(replaced)
+            _remove_data_set(self._replaced)
+            self._path.rename(self._replaced)
         self._folder.rename(self._path)
         (self._path / LOCK).unlink()
         sync(self._path.parent)
-        if _is_data_set(replaced):
-            shutil.rmtree(replaced)
+        _remove_data_set(self._replaced)
 
 
 def check_folder(folder: Path) -> None:
@@ -142,8 +145,17 @@ def check_folder(folder: Path) -> None:
         raise OutputError(f"the folder {str(folder)!r} is not writable; name another in --out")
 
 
-def _is_data_set(folder: Path) -> bool:
-    return (folder / RECORD).is_file()
+def _strange(folder: Path) -> str:
+    """What makes a folder something else than a data set of ours; empty where nothing does."""
+    names = sorted(os.listdir(folder))  # noqa: PTH208 - names
+    others = [name for name in names if not is_part(name) and name != RECORD]
+    return (others or ([] if RECORD in names else [*names, "nothing"]) or [""])[0]
+
+
+def _remove_data_set(folder: Path) -> None:
+    """Take a data set away that was replaced; that it stays is no reason to fail."""
+    if folder.is_dir() and not _strange(folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _hold(folder: Path) -> int:

@@ -17,6 +17,8 @@ LOCK = "_lock"
 PARTIAL = ".partial"
 """How the name of what is being written ends."""
 
+PARTIALS = tuple(f"{name}{PARTIAL}" for name in ("part", WHOLE, "job", JOB, FINISHED, RECORD))
+
 _PART = re.compile(r"part-\d{6,}\.parquet")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from scene_batch.errors import OutputBusyError, OutputError, UsageError
-from scene_batch.object_store import BUCKET_SCHEMES, Address, Stores, cause_of, retrying
+from scene_batch.errors import OutputBusyError, OutputError
+from scene_batch.object_store import Address, Stores, cause_of, no_panics, retrying
+from scene_batch.prefetch import in_thread
 from scene_batch.storage.names import FINISHED, JOB, RECORD, is_part
 
 if TYPE_CHECKING:
@@ -31,16 +32,13 @@ class RemoteStorage:
     No lock: each part is put only if none of its name is there, so of two writers one stops.
 
     Raises:
-        UsageError: It is no URL that can be written to.
         StoreError: The environment does not say how to open it.
     """
 
     def __init__(self, name: str) -> None:
         address = Address.parse(name)
-        if not (address.is_listable and address.key):
-            schemes = ", ".join(f"{scheme}://" for scheme in BUCKET_SCHEMES)
-            raise UsageError(f"--out {name!r}: name a file or a folder/ in a bucket: {schemes}")
         self.name = name
+        self.is_exclusive = False
         self._is_data_set = name.endswith("/")
         self._key = address.key
         self.folder = f"{address.root}/{address.key}.parts"
@@ -56,10 +54,13 @@ class RemoteStorage:
             OutputError: It cannot be read, or holds what no run wrote.
         """
         with self._telling("read"):
-            self._first.list_with_delimiter(self._folder_key)
+            in_thread(lambda: self._first.list_with_delimiter(self._folder_key))
         if not self._is_data_set:
             return
-        strange = [key for key in self._data_set() if not (is_part(key) or key == RECORD)]
+        there = self._list(self._key)
+        strange = [name for name in there if not (is_part(name) or name == RECORD)]
+        if there and RECORD not in there and not self.names():  # parts, but nobody's of ours
+            strange += there
         if strange:
             raise OutputError(
                 f"{self.name!r} holds {strange[0]!r} and is no data set of scene-batch run;"
@@ -69,11 +70,7 @@ class RemoteStorage:
     def exists(self) -> bool:
         """Whether the table is there; a data set is when its record is."""
         key = f"{self._key}/{RECORD}" if self._is_data_set else self._key
-        try:
-            self._ask("read", lambda: self._store.head(key))
-        except FileNotFoundError:
-            return False
-        return True
+        return self._ask_for(lambda: self._store.head(key)) is not None
 
     def hold(self) -> None:
         """Make room on this machine; there is nothing to hold, see ``create``."""
@@ -105,11 +102,9 @@ class RemoteStorage:
         from obstore.exceptions import AlreadyExistsError
 
         key, data = f"{self._folder_key}/{name}", file.read_bytes()
+        store = self._first if name == JOB else self._store  # the first write is soon refused
         try:
-            self._ask(
-                "write",
-                lambda: self._store.put(key, data, mode="create", use_multipart=False),
-            )
+            self._ask("write", lambda: store.put(key, data, mode="create", use_multipart=False))
         except AlreadyExistsError:
             # Ours, if the answer to an earlier attempt was lost.
             if self._get(key) != data:
@@ -150,7 +145,7 @@ class RemoteStorage:
 
     def publish_data_set(self, parts: Sequence[str], record: str) -> None:
         """Copy the parts within the store, and mark them as whole with the record at the end."""
-        there = self._data_set()
+        there = self._list(self._key)
         old = [name for name in there if name == RECORD]
         old += [name for name in there if is_part(name) and name not in parts]
         self._delete([f"{self._key}/{name}" for name in old])
@@ -163,9 +158,6 @@ class RemoteStorage:
     def _folder_key(self) -> str:
         return f"{self._key}.parts"
 
-    def _data_set(self) -> list[str]:
-        return self._list(self._key)
-
     def _list(self, prefix: str) -> list[str]:
         def keys() -> list[str]:
             pages = self._store.list(prefix, chunk_size=1000)
@@ -175,10 +167,7 @@ class RemoteStorage:
         return sorted(key.removeprefix(f"{prefix}/") for key in found if key != prefix)
 
     def _get(self, key: str) -> bytes | None:
-        try:
-            return self._ask("read", lambda: bytes(self._store.get(key).bytes()))
-        except FileNotFoundError:
-            return None
+        return self._ask_for(lambda: bytes(self._store.get(key).bytes()))
 
     def _put(self, key: str, data: bytes | Path) -> None:
         size = len(data) if isinstance(data, bytes) else data.stat().st_size
@@ -194,20 +183,36 @@ class RemoteStorage:
 
     def _delete(self, keys: Sequence[str]) -> None:
         for key in keys:
-            with suppress(FileNotFoundError):
-                self._ask("write", partial(self._store.delete, key))
+            self._ask_for(partial(self._store.delete, key), "write")
+
+    def _ask_for(self, request: Callable[[], Answer], verb: str = "read") -> Answer | None:
+        """Ask the store for what may be missing; then it is None."""
+
+        def ask() -> Answer | None:
+            try:
+                return request()
+            except FileNotFoundError as error:
+                if cause_of(error).kind != "missing":
+                    raise
+                return None
+
+        return self._ask(verb, ask)
 
     def _ask(self, verb: str, request: Callable[[], Answer]) -> Answer:
         """Ask the store, and again what obstore does not repeat: an answer that breaks off.
 
         Raises:
-            FileNotFoundError: It has no such object.
             AlreadyExistsError: It has one of that name.
             OutputError: Anything else is wrong.
         """
+
+        def ask() -> Answer:
+            with no_panics():
+                answer: Answer = retrying(_RETRY_SECONDS)(request)
+                return answer
+
         with self._telling(verb):
-            answer: Answer = retrying(_RETRY_SECONDS)(request)
-            return answer
+            return in_thread(ask)
 
     @contextmanager
     def _telling(self, verb: str) -> Iterator[None]:
@@ -216,10 +221,10 @@ class RemoteStorage:
 
         try:
             yield
+        except AlreadyExistsError:
+            raise
         except (BaseError, FileNotFoundError) as error:
-            cause = cause_of(error)
-            if isinstance(error, AlreadyExistsError) or cause.kind == "missing":
-                raise
             raise OutputError(
-                f"cannot {verb} {self.name!r}: {cause.text}; then the same command continues"
+                f"cannot {verb} {self.name!r}: {cause_of(error).text}; then the same command"
+                " continues"
             ) from None
