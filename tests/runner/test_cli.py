@@ -144,7 +144,7 @@ _RUN = ["run", "{photos}", "--model", "{model}", "--out", "{tmp}/p.parquet"]
         ([*_RUN[:-1], "{tmp}/\udce9.csv"], 2, "not plain UTF-8"),
         ([*_RUN[:-1], "./", "--overwrite"], 2, "the suffix decides the format"),
         ([*_RUN[:-1], "{tmp}/" + 240 * "n" + ".csv"], 1, "is too long for its folder"),
-        ([*_RUN[:-1], "{photos}/"], 1, "is not a data set of scene-batch run"),
+        ([*_RUN[:-1], "{photos}/"], 1, "is no data set of scene-batch run"),
         ([*_RUN[:-1], "{photos}/d.csv", "--update"], 2, "need a .parquet"),
         ([*_RUN[:-1], "{tmp}/folder.parquet", "--update"], 1, "is not a table of scene-batch"),
         ([*_RUN[:-1], "/dev/full"], 2, "the suffix decides the format"),
