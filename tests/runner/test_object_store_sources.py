@@ -100,6 +100,7 @@ def test_a_prefix_is_a_folder_or_the_object_of_that_name(bucket: Bucket) -> None
 def test_directory_markers_are_no_photos_and_empty_objects_are(bucket: Bucket) -> None:
     for key in (
         "m/",
+        "m/w.jpg/",
         "m/x.jpg/",
         "m/x.jpg-1.png",
         "m/sub/",
