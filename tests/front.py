@@ -49,6 +49,8 @@ class Fault:
     """Share of the body that is sent."""
     stall: float = 0.0
     """Seconds before the connection is closed, with the rest of the body owed."""
+    drip: float = 0.0
+    """Seconds between the body's bytes."""
     drop: bool = False
     """Closed without an answer."""
     lose: bool = False
@@ -228,7 +230,13 @@ class Front:
         if handler.command == "HEAD":
             return
         content = content[: int(len(content) * fault.sent)][:declared]
-        handler.wfile.write(content)
+        for number in range(len(content) if fault.drip else 0):
+            handler.wfile.write(content[number : number + 1])
+            handler.wfile.flush()
+            if self._closing.wait(fault.drip):
+                return
+        if not fault.drip:
+            handler.wfile.write(content)
         handler.wfile.flush()
         if len(content) < declared:
             if fault.stall:
