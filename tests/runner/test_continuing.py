@@ -746,3 +746,14 @@ def test_a_list_whose_name_is_not_utf_8(photos: Path, colours: Classifier, tmp_p
     record = run(Job((f"@{name}",), f"{tmp_path}/p.parquet"), colours)
     assert record.photos == 5
     assert list(record.settings["lists"]) == [f"{tmp_path}/caf\\xe9.txt"]
+
+
+def test_parts_of_two_runs_are_not_mixed(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.parquet"):
+        with pytest.raises(KeyboardInterrupt):
+            run(Job((str(photos),), f"{tmp_path}/{name}"), colours, _broken_off_at(150))
+    part = "part-000000.parquet"
+    shutil.copy(tmp_path / "b.parquet.parts" / part, tmp_path / "a.parquet.parts" / part)
+    with pytest.raises(AccountingError, match="does not follow the part before it"):
+        run(Job((str(photos),), f"{tmp_path}/a.parquet"), colours)
+    assert not (tmp_path / "a.parquet").exists()

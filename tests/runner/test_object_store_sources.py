@@ -253,7 +253,7 @@ FAULTS = {
     "cut": (CUT, "fetch_failed: .*the connection broke", 2),
     "dropped": (Fault(drop=True), "fetch_failed: no sound answer", 2),
     "stalled": (Fault(sent=0.5, stall=5), "timeout: no answer in time", 2),
-    "dripping": (Fault(drip=0.1), "timeout: no answer in time", 2),
+    "dripping": (Fault(drip=0.1), "timeout: no answer in time", 1),
     "slow first byte": (Fault(delay=5), "timeout: no answer in time", 2),
     "too long": (Fault(declared=10), "fetch_failed: .*the connection broke", 2),
     "too short": (Fault(declared=-10), r"fetch_failed: \d+ of \d+ bytes came", 2),
