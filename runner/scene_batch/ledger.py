@@ -49,12 +49,13 @@ class Ledger:
         self._rows: dict[str, int] = {}
         self.run: str | None = None
         """The run that this process began or took over; None before that."""
+        self._begun = False
         storage.hold()
         try:
             names = storage.names()
             strange = [name for name in names if not _is_ours(name)]
             if strange:
-                storage.discard()  # the lock, if it is ours
+                storage.delete([LOCK])
                 raise LedgerError(
                     f"{storage.folder!r} holds {strange[0]!r}, which is not a run's; rename the"
                     " folder or name another output"
@@ -101,7 +102,7 @@ class Ledger:
         scratch = self._storage.scratch / f"job{PARTIAL}"
         scratch.write_text(json.dumps({"run": run, "job": job}, indent=2), encoding="utf-8")
         self._storage.create(JOB, scratch)
-        self.run = run
+        self.run, self._begun = run, True
 
     def take_over(self) -> tuple[ImageRef | None, Tally] | None:
         """Go on with the run that was begun.
@@ -166,19 +167,25 @@ class Ledger:
 
     def restart(self) -> None:
         """Throw away what is there; broken off, what is left is continued or thrown away."""
+        if self.finished is not None:
+            self._storage.take_back()
         self._storage.delete([FINISHED, RECORD, JOB, WHOLE, *self.parts])
         self.parts = []
 
     def remove(self) -> None:
         """Take everything away; broken off, it still says that its run is finished."""
-        self._storage.delete([JOB, *self.parts, WHOLE, RECORD, FINISHED])
+        self._storage.delete([JOB, *self.parts, WHOLE, RECORD])
         self.parts = []
         self._storage.discard()
 
     def remove_if_ours(self) -> None:
-        """The same, but not what another process has there."""
-        if self._storage.is_exclusive or self.is_ours:
+        """The same, but not what another process has there, or may have taken over."""
+        if self._storage.is_exclusive:
             self.remove()
+        elif self._begun and self.is_ours:
+            there = {name for name in self._storage.names() if is_part(name)}
+            if there <= set(self.parts):
+                self.remove()
 
     def close(self) -> None:
         """Let other processes have it."""

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scene_batch.errors import StoreError, TableError
-from scene_batch.object_store import Stores, cause_of, is_url, retrying, shown
+from scene_batch.object_store import Stores, cause_of, is_url, no_panics, retrying, shown
+from scene_batch.prefetch import in_thread
 from scene_batch.record import RunRecord
 from scene_batch.records import Row
 from scene_batch.sinks.table import RECORD_KEY, schema, to_rows
@@ -54,8 +55,8 @@ class RunTable:
         kept = tempfile.mkdtemp(prefix="scene-batch-")
         try:
             with _telling(name):
-                identity = _remote_identity(name)
-                place = _fetch(name, Path(kept))
+                identity = in_thread(lambda: _remote_identity(name))
+                place = in_thread(lambda: _fetch(name, Path(kept)))
             table = cls._read(name, place, identity)
         except BaseException:
             shutil.rmtree(kept)
@@ -92,7 +93,7 @@ class RunTable:
             if not is_url(self.name):
                 return _local_identity(self.name) != self.identity
             with _telling(self.name):
-                return _remote_identity(self.name) != self.identity
+                return in_thread(lambda: _remote_identity(self.name)) != self.identity
         except TableError:
             return True
 
@@ -123,7 +124,8 @@ def _local_identity(name: str) -> dict[str, Any]:
 
 def _remote_identity(name: str) -> dict[str, Any]:
     store, key = Stores().find(name, "long")
-    meta = store.head(f"{key}/{RECORD}" if name.endswith("/") else key)
+    with no_panics():
+        meta = store.head(f"{key}/{RECORD}" if name.endswith("/") else key)
     return {"size_bytes": meta["size"], "e_tag": meta["e_tag"]}
 
 

@@ -11,6 +11,8 @@ from scene_batch.records import Row, Unreadable
 
 WINDOW = 200
 """Photos that are looked at together: the last ones that were read."""
+MOST_WAITING = 8192
+"""Rows held back at most: of an earlier table, any number may come between two reads."""
 SHARE = 0.5
 """Of the window: with so many failures the run stops."""
 
@@ -73,7 +75,8 @@ class StormWatch:
         while self._waiting:
             row, number = self._waiting[0]
             failed = _failed(row)
-            if failed and number > self._read - WINDOW:
+            may_be_storm = number > self._read - WINDOW and len(self._waiting) <= MOST_WAITING
+            if failed and may_be_storm:
                 return
             passed.append(row)
             self._waiting.popleft()

@@ -757,3 +757,38 @@ def test_parts_of_two_runs_are_not_mixed(photos: Path, colours: Classifier, tmp_
     with pytest.raises(AccountingError, match="does not follow the part before it"):
         run(Job((str(photos),), f"{tmp_path}/a.parquet"), colours)
     assert not (tmp_path / "a.parquet").exists()
+
+
+def test_a_table_that_was_joined_and_not_named_is_joined_again(
+    photos: Path, colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the two, and photos have come since."""
+    shutil.copytree(photos / "f0", tmp_path / "in")
+    job = Job((f"{tmp_path}/in",), f"{tmp_path}/p.parquet")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Ledger, "finish", killed)
+        run(job, colours)
+    assert (tmp_path / "p.parquet.parts" / "whole").exists()
+    save_shade(tmp_path / "in" / "zzz.png", 3)
+    record = run(job, colours)
+    assert pq.read_metadata(job.out).num_rows == record.photos == 30
+
+
+def test_a_replaced_data_set_that_is_half_removed_is_not_in_the_way(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    job = Job((str(photos),), f"{tmp_path}/out/", overwrite=True)
+    run(job, colours)
+    replaced = tmp_path / "out.parts.replaced"
+    replaced.mkdir()
+    (replaced / "part-000000.parquet").write_bytes(b"of the old one")
+    run(job, colours)
+    assert sorted(os.listdir(tmp_path)) == ["out"]
+    replaced.mkdir()
+    (replaced / "mine.txt").write_text("x")
+    with pytest.raises(OutputError, match="is in the way; move it elsewhere"):
+        run(job, colours)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -310,6 +309,67 @@ def test_a_writer_that_was_overtaken_keeps_its_hands_off(
     assert _rows_of(bucket, name).equals(want)
 
 
+def test_a_second_start_that_saves_nothing_leaves_the_first_its_work(
+    bucket: Bucket,
+    photos: Path,
+    colours: Classifier,
+    tmp_path: Path,
+    small_parts: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = Job((str(photos),), f"{bucket.url}/out.parquet")
+
+    def second() -> None:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(saved, "PART_ROWS", 1000)
+            run(job, colours, _broken_off_at(0))
+
+    _at_the_first_part(bucket, second)
+    run(job, colours)
+    assert _table(bucket, "out.parquet").equals(_locally(photos, colours, tmp_path))
+
+
+def test_a_data_set_that_is_half_published_can_be_restarted(
+    bucket: Bucket, photos: Path, colours: Classifier, small_parts: None
+) -> None:
+    job = Job((str(photos),), f"{bucket.url}/out/")
+
+    def decide(request: Request) -> Fault | None:
+        return Fault(400, "Killed") if request.path.endswith("/out/part-000003.parquet") else None
+
+    bucket.front.decide = decide
+    with pytest.raises(OutputError, match="Killed"):
+        run(job, colours)
+    bucket.front.decide = lambda request: None
+    with pytest.raises(KeyboardInterrupt):
+        run(Job(job.sources, job.out, restart=True), colours, _broken_off_at(1))
+    assert run(job, colours).photos == 60
+    assert "out/_run.json" in bucket.keys()
+
+
+def test_sigterm_is_heard_while_an_earlier_table_is_read(
+    bucket: Bucket, photos: Path, colours: Classifier, colour_model: Path
+) -> None:
+    bucket.fill(photos, "in/")
+    words = ["run", f"{bucket.url}/in", "--out", f"{bucket.url}/out.parquet", "--update", "--model"]
+    assert scene_batch(*words, colour_model).returncode == 0
+    bucket.front.decide = lambda r: (
+        Fault(sent=0.5, stall=60) if r.path.endswith("/out.parquet") else None
+    )
+    before = len(bucket.front.requests)
+    with subprocess.Popen(command(*words, colour_model), env=process_environment()) as process:
+        until = time.monotonic() + 30
+        while time.monotonic() < until and not any(
+            r.method == "GET" and r.path.endswith("/out.parquet")
+            for r in bucket.front.requests[before:]
+        ):
+            time.sleep(0.05)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+        assert time.monotonic() - begun < 5
+
+
 def test_another_job_leaves_a_writer_alone(
     bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
 ) -> None:
@@ -333,8 +393,10 @@ def test_another_job_leaves_a_writer_alone(
     assert _table(bucket, "out.parquet").equals(_locally(photos, colours, tmp_path))
 
 
-@pytest.mark.parametrize("where", ["local", "remote"])
-@pytest.mark.parametrize("name", ["out.parquet", "out/"])
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [("local", "out.parquet"), ("remote", "out.parquet"), ("remote", "out/")],
+)
 def test_a_finished_run_is_done_only_for_its_own_job_and_with_its_table(
     where: str,
     name: str,
@@ -366,7 +428,7 @@ def test_a_finished_run_is_done_only_for_its_own_job_and_with_its_table(
         for key in bucket.keys():
             bucket.client.delete_object(Bucket=bucket.name, Key=key)
     else:
-        shutil.rmtree(out) if name == "out/" else Path(out).unlink()
+        Path(out).unlink()
     finish_and_die()
     done = f"{name}_run.json" if name == "out/" else name
     if where == "remote":
@@ -375,7 +437,7 @@ def test_a_finished_run_is_done_only_for_its_own_job_and_with_its_table(
             if key.startswith("out/"):
                 bucket.client.delete_object(Bucket=bucket.name, Key=key)
     else:
-        shutil.rmtree(out) if name == "out/" else Path(out).unlink()
+        Path(out).unlink()
     assert run(job, colours).photos == 60
     table = _rows_of(bucket, name) if where == "remote" else pq.read_table(out)
     assert table.num_rows == 60

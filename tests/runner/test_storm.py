@@ -16,7 +16,7 @@ from scene_batch.errors import SourceError, StormError
 from scene_batch.job import Job
 from scene_batch.pipeline import run
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
-from scene_batch.storm import WINDOW, StormWatch
+from scene_batch.storm import MOST_WAITING, WINDOW, StormWatch
 from support import save_shade
 
 
@@ -90,6 +90,14 @@ def test_what_is_the_photos_own_fault_is_no_storm() -> None:
     watch.sift([Unreadable(ref, "permission", "expired")] * 100)
     with pytest.raises(StormError, match=r"100 of the last 200 .* 'permission: expired'"):
         watch.check()
+
+
+def test_rows_that_wait_are_bounded() -> None:
+    watch = StormWatch()
+    kept = [_row(number, "kept") for number in range(MOST_WAITING * 3)]
+    passed = watch.sift([_row(-1, "failed"), *kept])
+    assert len(passed) > MOST_WAITING
+    assert len(watch.rest()) <= MOST_WAITING
 
 
 def test_a_disks_failures_stay_when_a_run_stops_for_another_reason() -> None:

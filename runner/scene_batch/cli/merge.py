@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import suppress
 
 import click
 
@@ -52,6 +53,6 @@ def command(
 
 def _allow_many_files() -> None:
     """Each shard is an open file; the usual limit of 1,024 is only where it begins."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems allow no limit to be named
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

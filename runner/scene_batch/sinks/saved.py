@@ -136,6 +136,7 @@ class SavedOutput:
             if self._is_data_set and not self._ledger.parts:
                 self._save_no_rows()
             self._ledger.check_alone()
+            (self._storage.scratch / WHOLE).unlink(missing_ok=True)  # of an attempt that was killed
             self._join(record, self.tally.rows)
             self._ledger.finish(record)
             self._publish(record)
@@ -255,8 +256,9 @@ class SavedOutput:
             self._storage.publish_data_set(self._ledger.parts, record)
         else:
             self._storage.publish_file(self._storage.scratch / WHOLE, record)
-        self._ledger.remove()
         self._over = True
+        if not (self._is_data_set and self._storage.is_exclusive):  # that folder has moved
+            self._ledger.remove()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

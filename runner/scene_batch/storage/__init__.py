@@ -62,10 +62,13 @@ class Storage(Protocol):
         """Delete files of the folder, one after the other; those that are gone do not matter."""
 
     def discard(self) -> None:
-        """Take the empty folder away."""
+        """Take away what is left of the folder; that the run is finished goes last."""
 
     def is_published(self) -> bool:
         """Whether the table of the finished run has its name, and only the folder was left."""
+
+    def take_back(self) -> None:
+        """Remove what of a finished run's data set has its name, if not all has."""
 
     def publish_file(self, whole: Path, record: str) -> None:
         """Give a file and the record beside it their names; safe to do again."""

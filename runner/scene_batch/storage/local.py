@@ -63,8 +63,12 @@ class LocalStorage:
 
         Raises:
             OutputBusyError: Another process holds it.
+            OutputError: What is in the way of a data set is not ours.
         """
         self._lock = _hold(self._folder)
+        _remove_data_set(self._replaced)
+        if self._replaced.exists():
+            raise OutputError(f"{str(self._replaced)!r} is in the way; move it elsewhere")
 
     def release(self) -> None:
         """Let other processes have it."""
@@ -103,16 +107,19 @@ class LocalStorage:
             (self._folder / name).unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Take the folder away."""
+        """Take away what is left of the folder; that the run is finished goes last."""
         if not self._folder.is_dir():
             return
-        self.delete([*PARTIALS, LOCK])
+        self.delete([*PARTIALS, LOCK, FINISHED])
         with suppress(OSError):  # another process was quick to begin its own run there
             self._folder.rmdir()
 
     def is_published(self) -> bool:
         """Whether the table has left the folder."""
         return not self._is_data_set and not (self._folder / WHOLE).exists()
+
+    def take_back(self) -> None:
+        """Nothing: a folder is renamed or not."""
 
     def publish_file(self, whole: Path, record: str) -> None:
         """The record first, then the table, by a rename."""
@@ -128,7 +135,7 @@ class LocalStorage:
             _remove_data_set(self._replaced)
             self._path.rename(self._replaced)
         self._folder.rename(self._path)
-        (self._path / LOCK).unlink()
+        (self._path / LOCK).unlink(missing_ok=True)
         sync(self._path.parent)
         _remove_data_set(self._replaced)
 
@@ -154,7 +161,8 @@ def _strange(folder: Path) -> str:
 
 def _remove_data_set(folder: Path) -> None:
     """Take a data set away that was replaced; that it stays is no reason to fail."""
-    if folder.is_dir() and not _strange(folder):
+    names = os.listdir(folder) if folder.is_dir() else ["nothing"]  # noqa: PTH208 - names
+    if all(is_part(name) or name == RECORD for name in names):  # one may be half removed
         shutil.rmtree(folder, ignore_errors=True)
 
 

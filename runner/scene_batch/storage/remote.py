@@ -132,11 +132,18 @@ class RemoteStorage:
         self._delete([f"{self._folder_key}/{name}" for name in names])
 
     def discard(self) -> None:
-        """A store has no folders."""
+        """A store has no folders: the last file is that the run is finished."""
+        self.delete([FINISHED])
 
     def is_published(self) -> bool:
         """Whether a finished run has begun to clear away: the job is the first to go."""
         return self.read(JOB) is None and self.read(FINISHED) is not None
+
+    def take_back(self) -> None:
+        """Remove the parts of a data set that has no record yet."""
+        there = self._list(self._key) if self._is_data_set else []
+        if RECORD not in there:
+            self._delete([f"{self._key}/{name}" for name in there if is_part(name)])
 
     def publish_file(self, whole: Path, record: str) -> None:
         """The record first, then the table, which appears when all of it is there."""
