@@ -367,7 +367,7 @@ def test_sigterm_is_heard_while_an_earlier_table_is_read(
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 143
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15
 
 
 def test_another_job_leaves_a_writer_alone(
@@ -605,5 +605,5 @@ def test_sigterm_saves_what_is_done_in_the_bucket(
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 143
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15
     assert any("/part-000000" in key for key in bucket.keys())

@@ -269,8 +269,8 @@ def test_a_photo_that_cannot_be_had_is_a_row_with_its_reason(
     ref = next(iter(Listing([f"{bucket.url}/in"])))
     bucket.front.decide = lambda request: fault if request.is_photo else None
     begun = time.monotonic()
-    fetched = Reader(Stores(1.6)).read(ref)
-    assert time.monotonic() - begun < 3
+    fetched = Reader(Stores(3.0)).read(ref)
+    assert time.monotonic() - begun < 10
     assert isinstance(fetched.data, Unreadable)
     text = f"{fetched.data.code}: {fetched.data.message}"
     assert re.match(message, text), text
@@ -284,7 +284,7 @@ def test_a_fault_that_passes_is_only_counted(name: str, bucket: Bucket, album: P
     bucket.fill(album, "in/")
     ref = next(iter(Listing([f"{bucket.url}/in"])))
     bucket.front.decide = lambda request: fault if request.is_photo and not request.number else None
-    fetched = Reader(Stores(2.0)).read(ref)
+    fetched = Reader(Stores(4.0)).read(ref)
     assert fetched.data == (album / ref.path.removeprefix(f"{bucket.url}/in/")).read_bytes()
     assert (fetched.retries, fetched.ref) == (1, ref)
 
@@ -375,7 +375,7 @@ def test_the_words_of_a_key_do_not_tell_the_cause(bucket: Bucket) -> None:
     for key in keys:
         bucket.put(key, b"x")
         bucket.front.decide = lambda request: slow_down() if request.is_photo else None
-        fetched = Reader(Stores(1.0)).read(ImageRef(f"{bucket.url}/{key}", 1))
+        fetched = Reader(Stores(2.0)).read(ImageRef(f"{bucket.url}/{key}", 1))
         assert isinstance(fetched.data, Unreadable)
         assert (fetched.data.code, fetched.retries > 0) == ("fetch_failed", True)
 
@@ -410,7 +410,7 @@ def test_a_read_ends_within_its_limit_and_counts_its_attempts(
         return slow_down() if request.number < 3 else Fault(sent=0.5, stall=30)
 
     bucket.front.decide = decide
-    record = run(Job((f"{bucket.url}/in",), str(tmp_path / "p.parquet"), read_timeout=1), colours)
+    record = run(Job((f"{bucket.url}/in",), str(tmp_path / "p.parquet"), read_timeout=4), colours)
     assert record.unreadable == {"timeout": 1}
     assert record.retries == len(bucket.front.photos) - 1 >= 3
 
@@ -460,7 +460,7 @@ def test_sigterm_is_heard_while_a_store_is_silent(
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 143
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15
 
 
 def test_a_photo_of_the_web_is_a_source(
