@@ -21,14 +21,12 @@ from scene_batch.prefetch import in_thread
 from scene_batch.record import RunRecord
 from scene_batch.records import Row
 from scene_batch.sinks.table import RECORD_KEY, schema, to_rows
-from scene_batch.storage import RECORD
-from scene_batch.storage.names import is_part
+from scene_batch.storage.names import RECORD, is_part
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _ROWS_AT_A_TIME = 8192
-_RETRY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -145,7 +143,7 @@ def _download(store: ObjectStore, key: str, file: Path) -> Path:
             for chunk in store.get(key):
                 local.write(chunk)
 
-    retrying(_RETRY_SECONDS)(once)
+    retrying()(once)
     return file
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from scene_batch.object_store.address import (
     BUCKET_SCHEMES,
-    WEB_SCHEMES,
     Address,
     identified,
     is_url,
@@ -15,7 +14,6 @@ from scene_batch.object_store.stores import Stores
 
 __all__ = [
     "BUCKET_SCHEMES",
-    "WEB_SCHEMES",
     "Address",
     "Cause",
     "ShortReadError",

@@ -37,7 +37,7 @@ class Cause(NamedTuple):
     """Whether the same request may succeed later."""
 
 
-def retrying(seconds: float) -> Retrying:
+def retrying(seconds: float = 60.0) -> Retrying:
     """Calls again what fails with a cause that may pass: exponential backoff with full jitter.
 
     Args:

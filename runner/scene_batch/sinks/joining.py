@@ -15,9 +15,9 @@ from scene_batch.records import ImageRef
 from scene_batch.sinks.parquet_file import ParquetFile
 from scene_batch.sinks.table import RECORD_KEY
 from scene_batch.sinks.text_file import CsvFile, JsonLinesFile
-from scene_batch.storage import WHOLE, Storage
+from scene_batch.storage import Storage
 from scene_batch.storage.local import sync
-from scene_batch.storage.names import PARTIAL, part_name
+from scene_batch.storage.names import PARTIAL, WHOLE, part_name
 
 GROUP_ROWS = 8192
 """Of a part's row groups, and so of what is joined at a time: small, and read without threads, so

@@ -24,7 +24,8 @@ from scene_batch.records import ImageRef, Row
 from scene_batch.sinks.joining import GROUP_ROWS, check, join
 from scene_batch.sinks.parquet_file import ParquetFile
 from scene_batch.sinks.table import to_record_batch
-from scene_batch.storage import WHOLE, open_storage
+from scene_batch.storage import open_storage
+from scene_batch.storage.names import WHOLE
 
 PART_ROWS = 100_000
 PART_SHARE = 0.05

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 """Keys taken from a listing at a time: what stores send at once."""
-_RETRY_SECONDS = 60.0
-"""For a page of a listing."""
 _FIRST_SECONDS = 3.0
 """For what is asked before any work."""
 
@@ -108,7 +106,7 @@ class Prefix:
         # obstore's own retries are off: here a page is asked for again, and signals are served.
         store = self.stores.open(self._address, "none")
         pages = _Pages(store, self._address.key or None, last)
-        again = retrying(_RETRY_SECONDS)
+        again = retrying()
         # In a thread, a page ahead, so that nobody waits for the store at the end of each page.
         ahead: Generator[Sequence[ObjectMeta] | None, None, None]
         ahead = prefetch(lambda _: again(pages.next), count(), workers=1, depth=2)

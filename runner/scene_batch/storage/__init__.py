@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from scene_batch.object_store import is_url
 from scene_batch.storage.local import LocalStorage
-from scene_batch.storage.names import JOB, RECORD, WHOLE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["JOB", "RECORD", "WHOLE", "Storage", "open_storage"]
+__all__ = ["Storage", "open_storage"]
 
 
 class Storage(Protocol):

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-_RETRY_SECONDS = 60.0
-
 MULTIPART_BYTES = 32 << 20
 """A file above this is put in pieces of this size; an object appears when its last one is there."""
 
@@ -215,7 +213,7 @@ class RemoteStorage:
 
         def ask() -> Answer:
             with no_panics():
-                answer: Answer = retrying(_RETRY_SECONDS)(request)
+                answer: Answer = retrying()(request)
                 return answer
 
         with self._telling(verb):
