@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from scene_batch.decode import decode
@@ -22,17 +22,21 @@ from scene_batch.errors import (
     UsageError,
 )
 from scene_batch.golden import pixels_sha256
-from scene_batch.model import PROBABILITY_TOLERANCE, GoldenVector, ModelCard
+from scene_batch.model import PROBABILITY_TOLERANCE, GoldenVector, ModelCard, Precision
 from scene_batch.records import Decoded, ImageRef, Pixels
 from scene_batch.session import Session
 from scene_batch.storage.local import check_folder
 from scene_batch_export import photos
 from scene_batch_export.conversion import to_onnx
-from scene_batch_export.parity import Difference, Probabilities, accuracy, compare
+from scene_batch_export.parity import Difference, compare
+from scene_batch_train.figures import Probabilities, accuracy, reliability
 from scene_batch_train.run_folder import RunFolder
 
+_CALIBRATION = ("temperature", "calibration_error_before")
+"""Figures of the run that the card has of their own."""
+
 KERAS_PHOTOS = 200
-"""Photos on which Keras itself is asked; int8 is compared with the proven fp32 on all of them."""
+"""Photos on which Keras itself is asked; int8 and fp16 are compared with fp32 on all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +45,17 @@ class Wish:
 
     run: Path
     out: Path
-    precision: Literal["fp32", "int8"] = "fp32"
+    precision: Precision = "fp32"
     name: str | None = None
     """The model's name; None: the run folder's."""
-    version: str = "1.0.0"
+    version: str | None = None
+    """The model's version; None: the run's own."""
     calibrate: Path | None = None
     """A folder of photos to calibrate int8 on; None: the run's training photos."""
     golden: Path | None = None
     """A folder of photos to put in the file; None: some of the run's validation photos."""
     min_agreement: float = 0.98
-    """int8 is refused where fewer photos than this share keep fp32's most probable class."""
+    """int8 and fp16 are refused where a smaller share of photos keeps fp32's class."""
     overwrite: bool = False
 
 
@@ -79,22 +84,18 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
         against_keras = compare(fp32[sample], _of_keras(model, [pixels[i] for i in sample]))
         say(f"fp32 against Keras, {against_keras}")
         _refuse_fp32(against_keras)
-        metrics = dict(card.metrics) | {"fp32_accuracy": round(accuracy(fp32, class_indices), 4)}
+        figures = {"fp32": _figures(fp32, class_indices)}
         exported = fp32_model
-        if wish.precision == "int8":
-            from scene_batch_export.quantization import to_int8
-
-            exported = to_int8(fp32_model, photos.for_calibration(run, wish.calibrate))
-            int8 = _outputs(exported, card, pixels, workshop)
-            against_fp32 = compare(int8, fp32)
-            metrics["int8_accuracy"] = round(accuracy(int8, class_indices), 4)
-            metrics["int8_agreement"] = round(against_fp32.agreement, 4)
-            say(
-                f"int8 against fp32, {against_fp32};"
-                f" accuracy {metrics['int8_accuracy']:.4f} against {metrics['fp32_accuracy']:.4f}"
-            )
-            _refuse_int8(against_fp32, wish.min_agreement)
-        card = replace(card, metrics=metrics)
+        if wish.precision != "fp32":
+            exported = _lowered(fp32_model, run, wish)
+            lowered = _outputs(exported, card, pixels, workshop)
+            difference = compare(lowered, fp32)
+            figures[wish.precision] = _figures(lowered, class_indices) | {
+                "agreement": round(difference.agreement, 4)
+            }
+            say(f"{wish.precision} against fp32, {difference}; {_side_by_side(figures)}")
+            _refuse_lowered(wish.precision, difference, wish.min_agreement)
+        card = replace(card, metrics=dict(card.metrics) | {"exported": figures})
         golden = _golden(exported, card, model, photos.for_golden(run, wish.golden), workshop)
         _save(exported, replace(card, golden=golden), workshop)
         _publish(workshop, wish.out)
@@ -115,19 +116,20 @@ def _card(run: RunFolder, wish: Wish) -> ModelCard:
         # A file's name, not where it lay.
         "config": recipe | {"weights": Path(recipe["weights"]).name},
         "data": config["data"],
-        "epochs": recipe["head"]["epochs"] + metrics["fine_tuned_epochs"],
+        "epochs": metrics["head_epochs"] + metrics["fine_tuned_epochs"],
         "seed": recipe["seed"],
-    }
+    } | ({"from": config["from"]} if config["from"] else {})
+    calibration = {key: metrics.pop(key) for key in _CALIBRATION}
     return ModelCard(
         classes=tuple(run.read_classes()),
         preprocess=run.read_preprocess(),
         name=wish.name or run.path.resolve().name,
-        version=wish.version,
+        version=wish.version or config["version"],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         precision=wish.precision,
         training=training,
         metrics={"data": "validation part of the training data"} | metrics,
-        calibration={"temperature": 1.0},
+        calibration=calibration,
     )
 
 
@@ -170,12 +172,38 @@ def _refuse_fp32(difference: Difference) -> None:
         )
 
 
-def _refuse_int8(difference: Difference, min_agreement: float) -> None:
+def _refuse_lowered(precision: str, difference: Difference, min_agreement: float) -> None:
     if difference.agreement < min_agreement:
+        remedy = "calibrate on other photos (--calibrate) or " if precision == "int8" else ""
         raise ParityError(
-            f"not written: int8 differs from fp32 beyond an agreement of {min_agreement:g};"
-            f" {difference}; calibrate on other photos (--calibrate) or keep fp32"
+            f"not written: {precision} differs from fp32 beyond an agreement of {min_agreement:g};"
+            f" {difference}; {remedy}keep fp32"
         )
+
+
+def _lowered(fp32: onnx.ModelProto, run: RunFolder, wish: Wish) -> onnx.ModelProto:
+    if wish.precision == "fp16":
+        from scene_batch_export.half import to_fp16
+
+        return to_fp16(fp32)
+    from scene_batch_export.quantization import to_int8
+
+    return to_int8(fp32, photos.for_calibration(run, wish.calibrate))
+
+
+def _figures(
+    probabilities: Probabilities, class_indices: npt.NDArray[np.int64]
+) -> dict[str, float]:
+    return {
+        "accuracy": round(accuracy(probabilities, class_indices), 4),
+        "calibration_error": round(reliability(probabilities, class_indices).error, 4),
+    }
+
+
+def _side_by_side(figures: Mapping[str, Mapping[str, float]]) -> str:
+    """The accuracy of each precision, the lowered one's first."""
+    ordered = reversed(list(figures.items()))
+    return "accuracy " + " against ".join(f"{f['accuracy']:.4f} ({name})" for name, f in ordered)
 
 
 def _golden(

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Probabilities = npt.NDArray[np.float32]
-"""``float32 (photos, classes)``."""
+from scene_batch_train.figures import Probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +31,3 @@ def compare(ours: Probabilities, theirs: Probabilities) -> Difference:
     """Compare probabilities of the same photos in the same order."""
     same = ours.argmax(axis=1) == theirs.argmax(axis=1)
     return Difference(len(ours), float(same.mean()), float(np.abs(ours - theirs).max()))
-
-
-def accuracy(probabilities: Probabilities, class_indices: npt.NDArray[np.int64]) -> float:
-    """The share of photos whose most probable class is the labelled one."""
-    return float((probabilities.argmax(axis=1) == class_indices).mean())

@@ -16,8 +16,8 @@ from scene_batch.errors import TrainingError
 from scene_batch.preprocess import Preprocess
 from scene_batch.records import Decoded, ImageRef, Pixels, Unreadable
 from scene_batch.sources import Listing, read
-from scene_batch_train.photos import TRAIN, VALIDATION, read_split
 from scene_batch_train.run_folder import RunFolder
+from scene_batch_train.splitting import TRAIN, VALIDATION, read_split
 
 CALIBRATION_PHOTOS = 256
 COMPARED_PHOTOS = 2000

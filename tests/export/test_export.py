@@ -37,7 +37,7 @@ def fp32(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     said: list[str] = []
     export(Wish(tiny_run.path, path, "fp32"), said.append)
     assert len(said) == 1
-    assert said[0].startswith("fp32 against Keras, 5 photos: top-1 agreement 1.0000")
+    assert said[0].startswith("fp32 against Keras, 6 photos: top-1 agreement 1.0000")
     return path
 
 
@@ -79,7 +79,9 @@ def test_the_card_says_where_it_comes_from(fp32: Path, tiny_run: RunFolder) -> N
     assert (card.name, card.version, card.precision) == ("run", "1.0.0", "fp32")
     assert card.preprocess == tiny_run.read_preprocess()
     assert card.training["config"]["height"] == 71
-    assert card.metrics["validation_photos"] == 5
+    assert card.metrics["validation"]["photos"] == 6
+    assert card.metrics["exported"]["fp32"]["accuracy"] == card.metrics["validation"]["accuracy"]
+    assert card.calibration["temperature"] == tiny_run.read_metrics()["temperature"]
     assert str(tiny_run.path) not in json.dumps(card.to_metadata())
 
 
@@ -87,7 +89,7 @@ def test_the_card_says_where_it_comes_from(fp32: Path, tiny_run: RunFolder) -> N
 def test_the_golden_photos_verify(file: str, request: pytest.FixtureRequest) -> None:
     classifier = Classifier.load(request.getfixturevalue(file), provider="cpu")
     results = golden.check(classifier)
-    assert len(results) == 5
+    assert len(results) == 6
     assert all(result.passed and result.same_pixels for result in results)
 
 
@@ -139,7 +141,7 @@ def test_other_outputs_than_keras_are_refused_with_the_differences(
         return converted
 
     monkeypatch.setattr(exporting, "to_onnx", broken)
-    with pytest.raises(ParityError, match=r"not written: .* 5 photos: top-1 agreement"):
+    with pytest.raises(ParityError, match=r"not written: .* 6 photos: top-1 agreement"):
         export(Wish(tiny_run.path, tmp_path / "m.onnx"), _nothing)
     assert list(tmp_path.iterdir()) == []
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputExistsError, TrainingError
 from scene_batch_train import network
-from scene_batch_train.recipe import FineTune, Head, Recipe
+from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.training import train
+from scene_batch_train.watching import Watch
 
 
 def test_the_run_folder_holds_what_was_made_and_how(tiny_run: RunFolder) -> None:
@@ -31,10 +34,30 @@ def test_the_run_folder_holds_what_was_made_and_how(tiny_run: RunFolder) -> None
         rows = list(csv.DictReader(file))
     assert [(row["stage"], row["epoch"]) for row in rows] == [("head", "1"), ("fine_tune", "1")]
     assert all(float(row["val_loss"]) > 0 for row in rows)
+    assert all(float(row["seconds"]) > 0 for row in rows)
     metrics = tiny_run.read_metrics()
-    assert metrics["validation_photos"] == 5
-    assert metrics["train_photos"] == 19  # with the broken one, 25
-    assert 0 <= metrics["validation_accuracy"] <= 1
+    assert metrics["validation"]["photos"] == 6
+    assert metrics["train_photos"] == 18  # with the broken one, 25
+    assert (metrics["head_epochs"], metrics["fine_tuned_epochs"]) == (1, 1)
+    assert tiny_run.read_version() == "1.0.0"
+    pictures = {}
+    for path in tiny_run.figures.iterdir():
+        with Image.open(path) as picture:
+            pictures[path.name] = picture.size
+    assert set(pictures) == {
+        "activations.png",
+        "confusion.png",
+        "grad_cam.png",
+        "learning.png",
+        "mistakes.png",
+        "reliability.png",
+    }
+    assert min(min(size) for size in pictures.values()) > 200
+    assert {path.parent.name for path in tiny_run.path.glob("logs/*/train")} == {
+        "head",
+        "fine_tune",
+    }
+    assert [p.name for p in (tiny_run.path / "checkpoints").glob("*.backup")] == []
 
 
 def test_the_saved_network_is_float32_and_takes_photos(tiny_run: RunFolder) -> None:
@@ -65,8 +88,15 @@ def test_batch_norms_stand_still_and_every_convolution_learns(tiny_run: RunFolde
 
 
 def test_a_folder_that_is_there_is_not_touched(labelled: Path, tiny_run: RunFolder) -> None:
-    with pytest.raises(OutputExistsError, match="give --out a new folder"):
+    with pytest.raises(OutputExistsError, match="holds a finished training run; give --out a new"):
         train(labelled, Recipe(), tiny_run.path)
+
+
+def test_a_folder_of_something_else_is_not_touched(labelled: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("x")
+    with pytest.raises(OutputExistsError, match="already there; give --out a new folder"):
+        train(labelled, Recipe(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_remedy(labelled: Path, tmp_path: Path) -> None:
@@ -84,11 +114,61 @@ def test_a_loss_that_is_not_finite_stops_with_the_remedy(labelled: Path, tmp_pat
 def test_a_failure_before_the_first_epoch_leaves_no_folder_in_the_way(
     labelled: Path, tmp_path: Path
 ) -> None:
-    recipe = Recipe(weights=str(tmp_path / "gone.npz"), height=71, width=71)
+    recipe = Recipe(weights=str(tmp_path / "gone.npz"), height=71, width=71, validation=0.25)
     for data, words in ((tmp_path / "gone", "no such directory"), (labelled, "no such weights")):
         with pytest.raises(TrainingError, match=words):
             train(data, recipe, tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+
+class _Stop(Exception):
+    pass
+
+
+def test_a_training_that_is_broken_off_goes_on_to_the_same_network(
+    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(
+        weights="none",
+        height=71,
+        width=71,
+        validation=0.25,
+        head=Head(epochs=2, batch_size=8),
+        fine_tune=FineTune(epochs=2, learning_rate=1e-3, batch_size=8, average=0.9),
+        augment=Augment(rotate=5.0, mix=0.5),
+    )
+    whole = train(labelled, recipe, tmp_path / "whole")
+    real, begun = Watch.on_train_batch_end, 0
+
+    def stop_in_second_epochs(self: Watch, batch: int, logs: dict[str, float]) -> None:
+        nonlocal begun
+        real(self, batch, logs)
+        begun += 1
+        if begun in {7, 15}:  # in the second epoch of the head, of 5 batches, and of the rest, of 3
+            raise _Stop
+
+    monkeypatch.setattr(Watch, "on_train_batch_end", stop_in_second_epochs)
+    for _ in range(2):
+        with pytest.raises(_Stop):
+            train(labelled, recipe, tmp_path / "broken")
+    other = dataclasses.replace(recipe, seed=7)
+    with pytest.raises(TrainingError, match="unfinished run with another recipe"):
+        train(labelled, other, tmp_path / "broken")
+    broken = train(labelled, recipe, tmp_path / "broken")
+    assert (broken["head_epochs"], broken["fine_tuned_epochs"]) == (2, 2)
+    assert broken["validation"] == whole["validation"]
+    ours, theirs = (
+        keras.models.load_model(tmp_path / name / "model.keras", compile=False).get_weights()
+        for name in ("broken", "whole")
+    )
+    assert all(np.allclose(a, b, atol=1e-4) for a, b in zip(ours, theirs, strict=True))
+    rows = RunFolder.open(tmp_path / "broken").read_history()
+    assert [(row["stage"], row["epoch"]) for row in rows] == [
+        ("head", "1"),
+        ("head", "2"),
+        ("fine_tune", "1"),
+        ("fine_tune", "2"),
+    ]
 
 
 def _arrays(model: keras.Model) -> dict[str, np.ndarray]:

@@ -26,17 +26,18 @@ def augment(pixels: Pixels, change: Augment, generator: np.random.Generator) -> 
 
 
 def _move(image: Image.Image, change: Augment, generator: np.random.Generator) -> Image.Image:
-    """Mirror, rotate, zoom and shift as one affine map; what comes from outside is mirrored."""
+    """Mirror, rotate, shear, zoom and shift as one affine map; outside, the photo is mirrored."""
     angle = math.radians(generator.uniform(-change.rotate, change.rotate))
     scale = math.exp(generator.uniform(-1, 1) * math.log1p(change.zoom))
     right, down = generator.uniform(-change.shift, change.shift, 2)
+    slant = math.tan(math.radians(generator.uniform(-change.shear, change.shear)))
     mirror = -1 if change.flip and generator.random() < 0.5 else 1  # noqa: PLR2004 - half of them
     width, height = image.size
     margin = max(width, height) // 2
     wide = np.pad(np.asarray(image), ((margin, margin), (margin, margin), (0, 0)), "symmetric")
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     # Pillow maps output (x, y) to input (a x + b y + c, d x + e y + f); the centre stays.
-    a, b, d, e = mirror * cos, mirror * -sin, sin, cos
+    a, b, d, e = mirror * cos, mirror * (slant * cos - sin), sin, cos + slant * sin
     centre_x, centre_y = width / 2, height / 2
     c = margin + centre_x + right * width - a * centre_x - b * centre_y
     f = margin + centre_y + down * height - d * centre_x - e * centre_y

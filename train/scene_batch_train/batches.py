@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,39 +35,57 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         batch_size: int,
         seed: int | None = None,
         change: Augment | None = None,
+        class_weights: npt.NDArray[np.float32] | None = None,
     ) -> None:
+        """Deal out inputs.
+
+        Args:
+            inputs: Photos or features, the first dimension counts them.
+            class_indices: int64 ``(inputs,)``.
+            classes: How many.
+            batch_size: Inputs at a time; the last batch may be smaller.
+            seed: Of order and augmentation; None keeps the order.
+            change: How photos are augmented.
+            class_weights: How much an input of each class counts, float32 ``(classes,)``.
+        """
         super().__init__(workers=2, max_queue_size=8)
         self._inputs, self._class_indices, self._classes = inputs, class_indices, classes
         self._batch_size, self._seed, self._change = batch_size, seed, change
-        self._epoch = 0
+        self._class_weights = class_weights
+        self.epoch = 0
+        """The number of the epoch that is dealt out; a continued run begins at a later one."""
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
         return math.ceil(len(self._inputs) / self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
-        """One batch: inputs and one-hot classes, float32 ``(batch, classes)``."""
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], ...]:
+        """One batch: inputs, one-hot classes, float32 ``(batch, classes)``, and their weights."""
         members = self._order()[index * self._batch_size : (index + 1) * self._batch_size]
         one_hot = np.eye(self._classes, dtype=np.float32)[self._class_indices[members]]
         inputs = np.stack([self._input(member) for member in members])
         if self._change is not None:
-            generator = np.random.default_rng([self._seed or 0, self._epoch, len(self), index])
+            generator = np.random.default_rng([self._seed or 0, self.epoch, len(self), index])
             inputs, one_hot = mix(inputs, one_hot, self._change, generator)
-        return inputs.astype(np.float32) if inputs.dtype == np.float16 else inputs, one_hot
+        if inputs.dtype == np.float16:
+            inputs = inputs.astype(np.float32)
+        if self._class_weights is None:
+            return inputs, one_hot
+        return inputs, one_hot, one_hot @ self._class_weights
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch's order."""
-        self._epoch += 1
+        self.epoch += 1
 
     def _order(self) -> npt.NDArray[np.int64]:
         if self._seed is None:
             return np.arange(len(self._inputs))
-        return np.random.default_rng([self._seed, self._epoch]).permutation(len(self._inputs))
+        return np.random.default_rng([self._seed, self.epoch]).permutation(len(self._inputs))
 
     def _input(self, member: int) -> npt.NDArray[Any]:
         if self._change is None:
             return np.asarray(self._inputs[member])
-        generator = np.random.default_rng([self._seed or 0, self._epoch, member])
+        generator = np.random.default_rng([self._seed or 0, self.epoch, member])
         return augment(self._inputs[member], self._change, generator)
 
 
@@ -81,25 +99,52 @@ class Features:
     """``int64 (photos,)``."""
 
 
+View = Callable[[npt.NDArray[np.uint8], int], npt.NDArray[np.uint8]]
+"""Makes photos, uint8 ``(photos, height, width, 3)``, and the first one's number, into others."""
+
+
+def plain(pixels: npt.NDArray[np.uint8], _: int) -> npt.NDArray[np.uint8]:
+    """Photos as they are."""
+    return pixels
+
+
+def mirrored(pixels: npt.NDArray[np.uint8], _: int) -> npt.NDArray[np.uint8]:
+    """Photos with left and right exchanged."""
+    return pixels[:, :, ::-1]
+
+
+def changed(change: Augment, seed: int) -> View:
+    """Each photo augmented once."""
+
+    def view(pixels: npt.NDArray[np.uint8], first: int) -> npt.NDArray[np.uint8]:
+        generators = (np.random.default_rng([seed, first + i]) for i in range(len(pixels)))
+        return np.stack([augment(p, change, g) for p, g in zip(pixels, generators, strict=True)])
+
+    return view
+
+
 def features_of(
-    base: keras.Model, photos: PhotoSet, *, mirrored: bool, progress: Callable[[int], object]
+    base: keras.Model,
+    photos: PhotoSet,
+    views: Sequence[View],
+    progress: Callable[[int], object],
 ) -> Features:
     """Compute the frozen base's features once.
 
     Args:
         base: Photos in, features out.
         photos: The photos.
-        mirrored: Whether the mirror image of each photo follows the photos.
+        views: What is made of the photos: all of them by the first view, then by the next.
         progress: Takes the number of photos done since it was last called.
     """
-    views = [slice(None), slice(None, None, -1)] if mirrored else [slice(None)]
     with tempfile.TemporaryFile() as file:
         for view in views:
             for start in range(0, len(photos.pixels), FEATURE_BATCH):
-                pixels = photos.pixels[start : start + FEATURE_BATCH, :, view]
-                file.write(base.predict_on_batch(pixels).astype(np.float16).tobytes())
+                pixels = view(photos.pixels[start : start + FEATURE_BATCH], start)
+                features = keras.ops.convert_to_numpy(base.predict_on_batch(pixels))
+                file.write(features.astype(np.float16).tobytes())
                 progress(len(pixels))
         file.flush()
         count = len(photos.pixels) * len(views)
-        features = np.memmap(file, np.float16, "r", shape=(count, *base.output_shape[1:]))
-    return Features(features, np.tile(photos.class_indices, len(views)))
+        values = np.memmap(file, np.float16, "r", shape=(count, *base.output_shape[1:]))
+    return Features(values, np.tile(photos.class_indices, len(views)))

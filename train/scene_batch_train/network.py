@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -13,44 +13,73 @@ import numpy.typing as npt
 
 from scene_batch.errors import TrainingError
 
-TOP = "block14_sepconv1"
-"""The top begins here: the first stage trains it, on features of the frozen base below."""
+Frozen = Literal["block13", "block14"]
+"""The last block of the base, which the first stage leaves as it is; the top is what follows."""
+
+LOGITS = "logits"
+"""The last layer with weights."""
+_TOP, _POOL, _INNER = "block14_sepconv1", "pool", "inner"
+
+LOOKED_AT = (
+    "block1_conv2_act",
+    "block3_sepconv2_bn",
+    "block4_sepconv2_bn",
+    "block8_sepconv3_bn",
+    "block13_sepconv2_bn",
+    "block14_sepconv2_act",
+)
+"""Layers from the first convolutions to the last whose features are worth a look."""
 
 _RESIDUALS = ("block2_residual", "block3_residual", "block4_residual", "block13_residual")
 """The names, in order, of the four convolutions (and ``_bn``) that Keras only numbers."""
 
 
-def build(height: int, width: int, classes: int, dropout: float) -> keras.Model:
+def build(height: int, width: int, classes: int, dropout: float, inner: int = 0) -> keras.Model:
     """Build the untrained network.
 
     Input ``image``: uint8 ``(N, height, width, 3)``, RGB. Output ``probabilities``: float32
     ``(N, classes)``. Scaling to [-1, 1] is inside.
+
+    Args:
+        height: Of the photos, in pixels.
+        width: Of the photos, in pixels.
+        classes: How many.
+        dropout: Share of the features that each training step leaves out.
+        inner: Units of a ReLU layer before the classes; 0 leaves it out.
     """
     image = keras.Input((height, width, 3), dtype="uint8", name="image")
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale")(image)
-    base = keras.applications.Xception(
-        include_top=False, weights=None, input_tensor=scaled, pooling="avg"
-    )
-    dropped = keras.layers.Dropout(dropout, name="dropout")(base.output)
-    logits = keras.layers.Dense(classes, name="logits")(dropped)
+    base = keras.applications.Xception(include_top=False, weights=None, input_tensor=scaled)
+    features = keras.layers.GlobalAveragePooling2D(name=_POOL)(base.output)
+    if inner:
+        features = keras.layers.Dense(inner, activation="relu", name=_INNER)(features)
+    dropped = keras.layers.Dropout(dropout, name="dropout")(features)
+    logits = keras.layers.Dense(classes, name=LOGITS)(dropped)
     # float32 whatever the policy: a bfloat16 softmax would lose what the loss needs
     probabilities = keras.layers.Activation("softmax", dtype="float32", name="probabilities")
     return keras.Model(image, probabilities(logits), name="xception")
 
 
-def cut_output(model: keras.Model) -> Any:  # noqa: ANN401 - a Keras tensor
-    """The tensor between the base and the top: the residual sum of block 13."""
-    return model.get_layer(TOP).input
+def base_of(model: keras.Model, frozen: Frozen) -> keras.Model:
+    """The base as a model of its own, sharing its layers: photos in, features out."""
+    return keras.Model(model.input, _cut(model, frozen)[1])
 
 
-def top_of(model: keras.Model) -> keras.Model:
-    """The top as a model of its own, sharing its layers: features of the cut in, classes out."""
-    names = [layer.name for layer in model.layers]
-    features = keras.Input(cut_output(model).shape[1:], name="features")
+def top_of(model: keras.Model, frozen: Frozen) -> keras.Model:
+    """The top as a model of its own, sharing its layers: features in, classes out."""
+    begin, cut = _cut(model, frozen)
+    features = keras.Input(cut.shape[1:], name="features")
     output = features
-    for name in names[names.index(TOP) :]:
-        output = model.get_layer(name)(output)
+    for layer in model.layers[begin:]:
+        output = layer(output)
     return keras.Model(features, output, name="top")
+
+
+def _cut(model: keras.Model, frozen: Frozen) -> tuple[int, Any]:
+    """Where the top begins: its first layer's index, and the tensor that enters it."""
+    names = [layer.name for layer in model.layers]
+    begin = names.index(_TOP) if frozen == "block13" else names.index(_POOL) + 1
+    return begin, model.layers[begin].input
 
 
 def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
@@ -135,3 +164,33 @@ def _read_arrays(path: Path) -> Weights:
         for key in arrays.files:
             layers.setdefault(key.rpartition("/")[0], []).append(arrays[key].astype(np.float32))
     return layers
+
+
+def features_and_slopes(
+    model: keras.Model, pixels: npt.NDArray[np.uint8]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """What the last convolution sees, and what it is worth to the most probable class.
+
+    Args:
+        model: The network.
+        pixels: uint8 ``(photos, height, width, 3)``.
+
+    Returns:
+        The features, float32 ``(photos, h, w, channels)``; the gradients of the most probable
+        class' logit by each channel, at any place, float32 ``(photos, channels)``; and these
+        classes, int64 ``(photos,)``.
+    """
+    pool = model.get_layer(_POOL)
+    features = np.asarray(keras.Model(model.input, pool.input).predict_on_batch(pixels))
+    kernel, bias = (np.asarray(w) for w in model.get_layer(LOGITS).get_weights())
+    pooled, inner = features.mean(axis=(1, 2)), None
+    if any(layer.name == _INNER for layer in model.layers):
+        inner = model.get_layer(_INNER).get_weights()
+        hidden = np.maximum(pooled @ inner[0] + inner[1], 0)
+    else:
+        hidden = pooled
+    classes = (hidden @ kernel + bias).argmax(axis=1)
+    slopes = kernel.T[classes]
+    if inner is not None:
+        slopes = (slopes * (hidden > 0)) @ inner[0].T
+    return features, slopes / (features.shape[1] * features.shape[2]), classes

@@ -19,11 +19,16 @@ XCEPTION_SMALLEST = 71
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first stage: the top alone, on cached features of the frozen base."""
+    """The first stage: the top alone, on a frozen base."""
 
     epochs: int = 4
     learning_rate: float = 1e-3
     batch_size: int = 64
+    frozen: Literal["block13", "block14"] = "block13"
+    """The last block of the Xception that stays as it is."""
+    augment: bool = False
+    """Whether each photo is augmented anew and goes through the base each time; else the base's
+    features of the photos (with ``flip``, of their mirror images, too) are computed once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class Augment:
     """Mirror half of them, left to right."""
     rotate: float = 0.0
     """Degrees, at most, either way."""
+    shear: float = 0.0
+    """Degrees, at most, either way."""
     zoom: float = 0.0
     """Share of the size, at most, nearer or farther."""
     shift: float = 0.0
@@ -76,12 +83,21 @@ class Recipe:
     filter: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     fit: Literal["crop", "stretch"] = "crop"
     validation: float = 0.1
-    """Share of each class held back to choose by."""
+    """Share of each class held back to choose by; near duplicates stay on one side."""
+    max_unreadable: float = 0.05
+    """Share of the photos that may be unreadable; they are left out."""
     seed: int = 42
+    inner: int = 0
+    """Units of a ReLU layer before the classes; 0 leaves it out."""
     dropout: float = 0.3
     label_smoothing: float = 0.1
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """Keras' dtype policy while training; the saved model is float32 always."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """``balanced``: each photo counts by the inverse of its class' share."""
+    top_k: int = 3
+    """Of the figure ``top_k_accuracy``: the class is among as many most probable ones."""
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Keras' dtype policy while training; the saved model is float32 always. ``auto``:
+    mixed_float16 on a GPU, else float32."""
     head: Head = field(default_factory=Head)
     fine_tune: FineTune = field(default_factory=FineTune)
     augment: Augment = field(default_factory=Augment)
@@ -92,10 +108,13 @@ class Recipe:
             raise UsageError(f"validation = {self.validation}: a share between 0 and 1")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout = {self.dropout}: a share from 0 to below 1")
-        if self.seed < 0:
-            raise UsageError(f"seed = {self.seed}: a number from 0")
-        if min(self.head.epochs, self.head.batch_size, self.fine_tune.batch_size) < 1:
-            raise UsageError("head.epochs and both batch_size: numbers from 1")
+        if not 0 <= self.max_unreadable < 1:
+            raise UsageError(f"max_unreadable = {self.max_unreadable}: a share from 0 to below 1")
+        if min(self.seed, self.inner) < 0:
+            raise UsageError("seed and inner: numbers from 0")
+        sizes = (self.head.batch_size, self.fine_tune.batch_size, self.top_k)
+        if min(self.head.epochs, *sizes) < 1:
+            raise UsageError("head.epochs, both batch_size and top_k: numbers from 1")
         if min(self.height, self.width) < XCEPTION_SMALLEST:
             raise UsageError(f"Xception takes photos from {XCEPTION_SMALLEST} pixels a side")
 
@@ -103,6 +122,16 @@ class Recipe:
     def preprocess(self) -> Preprocess:
         """The pixels that the model will see, in training and ever after."""
         return Preprocess(self.height, self.width, self.filter, self.fit)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Build a recipe from the table of a config, or from what ``asdict`` made of one.
+
+        Raises:
+            UsageError: A key or a value is not known.
+        """
+        recipe: Self = _build(cls, values, where)
+        return recipe
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -117,8 +146,7 @@ class Recipe:
             raise UsageError(f"cannot read the config {str(path)!r}: {error}") from None
         if not isinstance(tables.get("train"), dict):
             raise UsageError(f"{str(path)!r} has no table [train]")
-        recipe: Self = _build(cls, tables["train"], "train")
-        return recipe
+        return cls.of(tables["train"], "train")
 
 
 def _build(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401

@@ -1,10 +1,12 @@
-"""A run folder: what a training run leaves, by name; export reads it."""
+"""A run folder, by name: what a training run leaves, to go on from and to export."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,18 @@ from typing import Any
 from scene_batch.errors import OutputExistsError, TrainingError
 from scene_batch.preprocess import Preprocess
 from scene_batch_train.recipe import Recipe
+
+FIRST_VERSION = "1.0.0"
+"""Of the first model of a run folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The model that a retrained one comes from."""
+
+    version: str
+    model_sha256: str
+    """Of its model.keras."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +35,22 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path) -> RunFolder:
-        """Make a new run folder.
+    def begin(cls, path: Path) -> RunFolder:
+        """Make a new run folder, or take up an unfinished one.
 
         Raises:
-            OutputExistsError: There is something already.
+            OutputExistsError: There is a finished run, or something else.
         """
+        run = cls(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise OutputExistsError(f"{str(path)!r} is already there; give --out a new folder")
-        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        return cls(path)
+            if not run._checkpoints.is_dir():
+                raise OutputExistsError(f"{str(path)!r} is already there; give --out a new folder")
+            if run.is_finished:
+                raise OutputExistsError(
+                    f"{str(path)!r} holds a finished training run; give --out a new folder"
+                )
+        run._checkpoints.mkdir(parents=True, exist_ok=True)
+        return run
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -47,9 +67,14 @@ class RunFolder:
                 )
         return run
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether all of it is there."""
+        return self.metrics.exists()
+
     def remove_if_untrained(self) -> None:
         """Take the folder away again where no epoch has been saved in it."""
-        if not any((self.path / "checkpoints").iterdir()):
+        if not any(self._checkpoints.iterdir()):
             shutil.rmtree(self.path)
 
     @property
@@ -79,12 +104,41 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """The saved model's figures on the validation part."""
+        """The saved model's figures on the validation part; written last."""
         return self.path / "metrics.json"
+
+    @property
+    def figures(self) -> Path:
+        """A folder of plots and pictures."""
+        return self.path / "figures"
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.path / "checkpoints"
 
     def checkpoint(self, stage: str) -> Path:
         """The best weights of a stage so far."""
-        return self.path / "checkpoints" / f"{stage}.weights.h5"
+        return self._checkpoints / f"{stage}.weights.h5"
+
+    def backup(self, stage: str) -> Path:
+        """A folder with the state after a stage's last epoch, to go on from."""
+        return self._checkpoints / f"{stage}.backup"
+
+    def logs(self, stage: str) -> Path:
+        """A folder for TensorBoard."""
+        return self.path / "logs" / stage
+
+    def epochs_done(self, stage: str) -> int:
+        """The number of a stage's epochs that are backed up."""
+        metadata = self.backup(stage) / "training_metadata.json"
+        return int(json.loads(metadata.read_text())["epoch"]) if metadata.is_file() else 0
+
+    def read_history(self) -> list[dict[str, str]]:
+        """The lines of history.csv, one for each epoch so far."""
+        if not self.history.is_file():
+            return []
+        with self.history.open(newline="") as file:
+            return list(csv.DictReader(file))
 
     def write_classes(self, classes: list[str]) -> None:
         """Write the class names."""
@@ -94,23 +148,60 @@ class RunFolder:
         """Read the class names in index order."""
         return [str(name) for name in json.loads(self.classes.read_text(encoding="utf-8"))]
 
-    def write_config(self, recipe: Recipe, data: Path, fingerprint: str) -> None:
-        """Write the recipe and the data that it is used on."""
+    def write_config(
+        self, recipe: Recipe, data: dict[str, Any], origin: Origin | None = None
+    ) -> None:
+        """Write the recipe, the data that it is used on, and the model's version.
+
+        Raises:
+            TrainingError: The folder holds an unfinished run of another recipe or other data.
+        """
         config = {
+            "version": _next(origin.version) if origin else FIRST_VERSION,
+            "from": dataclasses.asdict(origin) if origin else None,
             "recipe": dataclasses.asdict(recipe),
             "preprocess": recipe.preprocess.to_json(),
-            "data": {"folder": data.name, "sha256": fingerprint},
+            "data": data,
         }
+        if self.config.exists():
+            for part, found in self.read_config().items():
+                if found != config.get(part):
+                    raise TrainingError(
+                        f"{str(self.path)!r} holds an unfinished run with another {part}; go on"
+                        " with the same, or give --out a new folder"
+                    )
         self.config.write_text(json.dumps(config, indent=2) + "\n")
 
     def read_config(self) -> dict[str, Any]:
         """Read what ``write_config`` wrote."""
         return dict(json.loads(self.config.read_text()))
 
+    def read_version(self) -> str:
+        """The model's version."""
+        return str(self.read_config()["version"])
+
+    def read_recipe(self) -> Recipe:
+        """The recipe that the model was trained with."""
+        return Recipe.of(self.read_config()["recipe"], self.config.name)
+
     def read_preprocess(self) -> Preprocess:
         """The preprocessing that the model was trained with."""
         return Preprocess.from_json(self.read_config()["preprocess"])
 
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """Write the figures: from now on the run is finished, and needs no backups."""
+        partial = self.metrics.with_suffix(".partial")
+        partial.write_text(json.dumps(metrics, indent=2) + "\n")
+        partial.replace(self.metrics)
+        for folder in self._checkpoints.glob("*.backup"):
+            shutil.rmtree(folder)  # three times the model's size
+
     def read_metrics(self) -> dict[str, Any]:
         """Read the figures on the validation part."""
         return dict(json.loads(self.metrics.read_text()))
+
+
+def _next(version: str) -> str:
+    """The version of a retrained model: 1.0.0 becomes 1.1.0."""
+    major, minor, _ = version.split(".")
+    return f"{major}.{int(minor) + 1}.0"

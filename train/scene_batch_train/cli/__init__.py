@@ -1,0 +1,1 @@
+"""The commands of the train room, one small file each."""
