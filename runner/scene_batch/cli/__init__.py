@@ -27,12 +27,24 @@ COMMANDS = {
     "inspect": Entry("scene_batch.cli.inspect", "Show a model file's card."),
     "verify": Entry("scene_batch.cli.verify", "Prove a model file on this device."),
     "doctor": Entry("scene_batch.cli.doctor", "Say what is installed here and what is wrong."),
-    "train": Entry("scene_batch_train.cli", "Train on labelled folders of photos.", "train"),
+    "explore": Entry("scene_batch_train.cli.explore", "Look at a training set.", "train"),
+    "tune": Entry("scene_batch_train.cli.tune", "Search for a better training config.", "train"),
+    "train": Entry("scene_batch_train.cli.train", "Train on labelled folders of photos.", "train"),
     "export": Entry("scene_batch_export.cli", "Make a trained run into a model file.", "export"),
 }
 """Each module has a click command of the name ``command``."""
 
-_OF_EXTRAS = {"tensorflow", "keras", "tf2onnx", "onnx", "sympy"}
+_OF_EXTRAS = {
+    "tensorflow",
+    "keras",
+    "tf2onnx",
+    "onnx",
+    "sympy",
+    "scipy",
+    "matplotlib",
+    "optuna",
+    "tomli_w",
+}
 
 
 class Failure(click.ClickException):
