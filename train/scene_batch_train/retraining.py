@@ -1,0 +1,144 @@
+"""Retraining: a finished run learns new photos, and gives way only to a model that is no worse."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from scene_batch.errors import TrainingError
+from scene_batch.model import sha256
+from scene_batch_train.batches import Batches
+from scene_batch_train.figures import accuracy
+from scene_batch_train.new_photos import extend
+from scene_batch_train.photos import PhotoSet
+from scene_batch_train.recipe import Recipe
+from scene_batch_train.run_folder import Origin, RunFolder
+from scene_batch_train.training import fill
+
+LEAST_PHOTOS = 100
+"""New photos, unless told otherwise: fewer say little about the next ones."""
+WORSE = 0.005
+"""What the new model may lose on the old validation photos, in accuracy."""
+_PER_EPOCHS = 3
+"""One epoch of fine-tuning for as many of the recipe's: the network knows the task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Accuracies of the old model and the new one on photos that neither was trained on."""
+
+    old_photos: int
+    new_photos: int
+    old_before: float
+    old_after: float
+    new_before: float
+    new_after: float
+
+    @property
+    def objection(self) -> str | None:
+        """Why the new model may not take the old one's place; None if it may."""
+        if self.old_after < self.old_before - WORSE:
+            return "it is worse on the old validation photos"
+        if self.new_after <= self.new_before:
+            return "it is no better on the new photos"
+        if self.new_after < self.old_after / 2:
+            return "it does not learn the new photos' labels: check them"
+        return None
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return (
+            f"old photos {self.old_before:.4f} -> {self.old_after:.4f} ({self.old_photos}),"
+            f" new photos {self.new_before:.4f} -> {self.new_after:.4f} ({self.new_photos})"
+        )
+
+
+def retrain(
+    folder: Path, added: Path, recipe: Recipe | None = None, least: int = LEAST_PHOTOS
+) -> Verdict:
+    """Train a finished run's model on new photos too, and put the better one in its place.
+
+    The new run is made in ``FOLDER.next`` (and goes on there after an interruption). If it is
+    taken, the old run becomes ``FOLDER.v<its version>``, the new one ``FOLDER``; else it is kept
+    as ``FOLDER.refused``.
+
+    Args:
+        folder: The run folder.
+        added: Labelled photos: a folder with one folder for each class, or a CSV table with the
+            columns path and class, whose photos may be the run's own with other classes.
+        recipe: The config; None: the run's own with fewer epochs, at half the rate.
+        least: How many new photos there must be.
+
+    Returns:
+        Why the new model was taken.
+
+    Raises:
+        TrainingError: The photos cannot be used, or the new model is refused.
+    """
+    candidate = RunFolder(_beside(folder, "next"))
+    if not candidate.is_finished:
+        _train_candidate(RunFolder.open(folder), candidate.path, added, recipe, least)
+    return _conclude(folder, candidate)
+
+
+def _train_candidate(
+    run: RunFolder, path: Path, added: Path, recipe: Recipe | None, least: int
+) -> None:
+    """Train in the folder ``path``, and write down how the models compare."""
+    recipe = dataclasses.replace(recipe or _gentler(run.read_recipe()), weights=str(run.model))
+    extended = extend(run, added, recipe, least)
+    candidate = RunFolder.begin(path)
+    origin = Origin(run.read_version(), sha256(run.model))
+    metrics = fill(candidate, extended.data, recipe, origin)
+    before, after = (keras.models.load_model(r.model, compile=False) for r in (run, candidate))
+    old, new = extended.old_validation, extended.new_validation
+    verdict = Verdict(
+        old_photos=len(old.pixels),
+        new_photos=len(new.pixels),
+        old_before=_accuracy(before, old),
+        old_after=_accuracy(after, old),
+        new_before=_accuracy(before, new),
+        new_after=_accuracy(after, new),
+    )
+    candidate.finish(metrics | {"retraining": dataclasses.asdict(verdict)})
+
+
+def _conclude(folder: Path, candidate: RunFolder) -> Verdict:
+    """Exchange the models, or not; a kill at any moment leaves the rest to the same command."""
+    verdict = Verdict(**candidate.read_metrics()["retraining"])
+    if verdict.objection:
+        refused = _beside(folder, "refused")
+        shutil.rmtree(refused, ignore_errors=True)
+        candidate.path.rename(refused)
+        raise TrainingError(
+            f"the new model is refused, {verdict.objection}: {verdict};"
+            f" {str(folder)!r} stays as it is, the new one is in {str(refused)!r}"
+        )
+    if folder.exists():
+        folder.rename(_beside(folder, f"v{RunFolder(folder).read_version()}"))
+    candidate.path.rename(folder)
+    return verdict
+
+
+def _gentler(recipe: Recipe) -> Recipe:
+    """The same with fewer epochs at half the rate: the network knows the task."""
+    stage = recipe.fine_tune
+    epochs = math.ceil(stage.epochs / _PER_EPOCHS)
+    return dataclasses.replace(
+        recipe,
+        fine_tune=dataclasses.replace(stage, epochs=epochs, learning_rate=stage.learning_rate / 2),
+    )
+
+
+def _accuracy(model: keras.Model, photos: PhotoSet) -> float:
+    batches = Batches(photos.pixels, photos.class_indices, model.output_shape[-1], batch_size=32)
+    return round(accuracy(model.predict(batches, verbose=0), photos.class_indices), 4)
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(f"{folder.name}.{suffix}")
