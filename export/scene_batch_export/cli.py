@@ -29,6 +29,11 @@ import click
     type=click.Path(path_type=Path),
     help="Photos to put in the file for verify.  [default: some of the run's validation photos]",
 )
+@click.option(
+    "--test",
+    type=click.Path(path_type=Path),
+    help="Labelled photos that had no part in the training: the file's figures on its card.",
+)
 @click.option("--name", help="The model's name.  [default: the run folder's]")
 @click.option("--model-version", help="The model's own version.  [default: the run's]")
 @click.option(
@@ -45,6 +50,7 @@ def command(
     precision: Literal["fp32", "fp16", "int8"],
     calibrate: Path | None,
     golden: Path | None,
+    test: Path | None,
     name: str | None,
     model_version: str | None,
     min_agreement: float,
@@ -71,6 +77,7 @@ def command(
         version=model_version,
         calibrate=calibrate,
         golden=golden,
+        test=test,
         min_agreement=min_agreement,
         overwrite=overwrite,
     )

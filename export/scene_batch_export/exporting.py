@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,6 +31,7 @@ from scene_batch_export import photos
 from scene_batch_export.conversion import to_onnx
 from scene_batch_export.parity import Difference, compare
 from scene_batch_train.figures import Probabilities, accuracy, reliability
+from scene_batch_train.figures import figures as figures_of
 from scene_batch_train.run_folder import RunFolder
 
 _CALIBRATION = ("temperature", "calibration_error_before")
@@ -52,6 +54,8 @@ class Wish:
     """The model's version; None: the run's own."""
     calibrate: Path | None = None
     """A folder of photos to calibrate int8 on; None: the run's training photos."""
+    test: Path | None = None
+    """Labelled photos, a folder for each class, for figures of the exported file on its card."""
     golden: Path | None = None
     """A folder of photos to put in the file; None: some of the run's validation photos."""
     min_agreement: float = 0.98
@@ -95,7 +99,11 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
             }
             say(f"{wish.precision} against fp32, {difference}; {_side_by_side(figures)}")
             _refuse_lowered(wish.precision, difference, wish.min_agreement)
-        card = replace(card, metrics=dict(card.metrics) | {"exported": figures})
+        metrics = dict(card.metrics) | {"exported": figures}
+        if wish.test is not None:
+            metrics["test"] = _test(exported, card, run, wish.test, workshop)
+            say(_said(metrics["test"]))
+        card = replace(card, metrics=metrics)
         golden = _golden(exported, card, model, photos.for_golden(run, wish.golden), workshop)
         _save(exported, replace(card, golden=golden), workshop)
         _publish(workshop, wish.out)
@@ -198,6 +206,25 @@ def _figures(
         "accuracy": round(accuracy(probabilities, class_indices), 4),
         "calibration_error": round(reliability(probabilities, class_indices).error, 4),
     }
+
+
+def _test(
+    model: onnx.ModelProto, card: ModelCard, run: RunFolder, folder: Path, workshop: Path
+) -> dict[str, Any]:
+    """The file's own figures on photos that had no part in making it."""
+    pixels, class_indices = photos.labelled_folder(run, folder)
+    probabilities = _outputs(model, card, pixels, workshop)
+    top_k = run.read_recipe().top_k
+    found = figures_of(probabilities, class_indices, card.classes, top_k)
+    return {"data": folder.name, "date": datetime.now(UTC).date().isoformat()} | found
+
+
+def _said(found: Mapping[str, Any]) -> str:
+    low, high = found["accuracy_interval"]
+    return (
+        f"{found['data']}, {found['photos']} photos: accuracy {found['accuracy']:.4f}"
+        f" (95 %: {low:.4f} to {high:.4f}), calibration error {found['calibration_error']:.4f}"
+    )
 
 
 def _side_by_side(figures: Mapping[str, Mapping[str, float]]) -> str:

@@ -16,6 +16,7 @@ from scene_batch.errors import TrainingError
 from scene_batch.preprocess import Preprocess
 from scene_batch.records import Decoded, ImageRef, Pixels, Unreadable
 from scene_batch.sources import Listing, read
+from scene_batch_train.photos import find_photos
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.splitting import TRAIN, VALIDATION, read_split
 
@@ -50,6 +51,27 @@ def labelled(run: RunFolder) -> tuple[list[Pixels], npt.NDArray[np.int64]]:
             f"no validation photo of {str(run.path)!r} can be read (first: {chosen[0][0].path!r});"
             " export where split.csv's paths lead to them"
         )
+    return pixels, np.array(indices, np.int64)
+
+
+def labelled_folder(run: RunFolder, folder: Path) -> tuple[list[Pixels], npt.NDArray[np.int64]]:
+    """The photos of a folder of class folders and their class indices, int64 ``(photos,)``.
+
+    Raises:
+        TrainingError: A photo cannot be read, or a class is not the run's.
+    """
+    members, names = find_photos(folder)
+    classes, preprocess = run.read_classes(), run.read_preprocess()
+    pixels, indices = [], []
+    for member in members:
+        name = names[member.class_index]
+        if name not in classes:
+            raise TrainingError(f"{str(folder)!r}: {name!r} is no class of {str(run.path)!r}")
+        photo = _load(member.ref, preprocess)
+        if photo is None:
+            raise TrainingError(f"{member.ref.path!r} cannot be read; take it out of the test")
+        pixels.append(photo)
+        indices.append(classes.index(name))
     return pixels, np.array(indices, np.int64)
 
 

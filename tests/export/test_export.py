@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections import Counter
@@ -57,6 +58,82 @@ def test_the_file_computes_what_keras_does(tiny_run: RunFolder, fp32: Path) -> N
     difference = compare(np.concatenate(ours), theirs)
     assert difference.agreement == 1
     assert difference.largest <= 1e-4
+
+
+def test_fp16_takes_and_gives_what_fp32_does(
+    tiny_run: RunFolder, fp32: Path, tmp_path: Path
+) -> None:
+    path, said = tmp_path / "m.onnx", list[str]()
+    export(Wish(tiny_run.path, path, "fp16"), said.append)
+    assert said[1].startswith("fp16 against fp32, 6 photos: top-1 agreement 1.0000")
+    assert path.stat().st_size < 0.52 * fp32.stat().st_size
+    graph = onnx.load(path).graph
+    assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    halves = [w for w in graph.initializer if w.data_type == onnx.TensorProto.FLOAT16]
+    assert sum(len(w.raw_data) for w in halves) > 0.9 * path.stat().st_size
+    pixels = np.random.default_rng(8).integers(0, 256, (24, 71, 71, 3), np.uint8)
+    ours, theirs = (
+        Session.open(file, batch_size=24).probabilities(list(pixels)) for file in (path, fp32)
+    )
+    difference = compare(ours, theirs)
+    assert 0 < difference.largest < 1e-2
+    results = golden.check(Classifier.load(path, provider="cpu"))
+    assert all(result.passed for result in results)
+    assert Session.open(path).card.metrics["exported"]["fp16"]["agreement"] == 1
+
+
+def test_figures_of_test_photos_are_the_exported_file_s_own(
+    tiny_run: RunFolder, labelled: Path, tmp_path: Path
+) -> None:
+    for name in ("bright", "dark"):
+        for photo in sorted((labelled / name).glob("*.png"))[:4]:
+            (tmp_path / "test" / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(photo, tmp_path / "test" / name)
+    said: list[str] = []
+    path = tmp_path / "m.onnx"
+    export(Wish(tiny_run.path, path, test=tmp_path / "test"), said.append)
+    found = Session.open(path).card.metrics["test"]
+    assert found["photos"] == 8
+    low, high = found["accuracy_interval"]
+    assert 0 <= low <= found["accuracy"] <= high <= 1
+    rows = Classifier.load(path).classify(sorted((tmp_path / "test").rglob("*.png")))
+    right = [
+        isinstance(row, Prediction) and row.top[0].class_name == Path(row.ref.path).parent.name
+        for row in rows
+    ]
+    assert found["accuracy"] == np.mean(right)
+    assert said[-1].startswith(f"test, 8 photos: accuracy {found['accuracy']:.4f} (95 %: ")
+    (tmp_path / "test" / "bright").rename(tmp_path / "test" / "other")
+    with pytest.raises(TrainingError, match="'other' is no class of"):
+        export(Wish(tiny_run.path, tmp_path / "n.onnx", test=tmp_path / "test"), _nothing)
+
+
+def test_the_card_is_a_page_for_people(tiny_run: RunFolder, labelled: Path, tmp_path: Path) -> None:
+    for name in ("bright", "dark"):
+        shutil.copytree(labelled / name, tmp_path / "test" / name)
+    (tmp_path / "test" / "dark" / "broken.jpg").unlink()
+    path = tmp_path / "m.onnx"
+    export(Wish(tiny_run.path, path, name="a|b", test=tmp_path / "test"), _nothing)
+    done = scene_batch("inspect", path, "--markdown")
+    assert done.returncode == 0
+    page = done.stdout.decode()
+    card = Session.open(path).card
+    for words in (
+        "# a|b 1.0.0",
+        "one of 2 classes: bright, dark",
+        f"sha256 `{hashlib.sha256(path.read_bytes()).hexdigest()}`",
+        "| photos | 18 of the folder",
+        "rotate 5.0",
+        f"| test, fp32 | 24 | {card.metrics['test']['accuracy']} |",
+        "Of each class, on the test photos",
+        f"temperature of {card.calibration['temperature']}",
+        "always answers with one of its 2 classes",
+        "| upside down |",
+    ):
+        assert words in page
+    assert "None" not in page
+    assert "?" not in page
 
 
 def test_the_graph_has_the_names_and_shapes_of_the_contract(fp32: Path) -> None:

@@ -34,7 +34,7 @@ _RANKS = [
     {"preprocess", "model"},
     {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record", "storage", "storm"},
     {"classifier"},
-    {"update", "golden", "run_table"},
+    {"update", "golden", "run_table", "card_page"},
     {"loading", "merging"},
     {"pipeline"},
     {"cli"},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from scene_batch_train.figures import confusion, figures, reliability, top_k_accuracy
+from scene_batch_train.figures import confusion, figures, interval, reliability, top_k_accuracy
 from scene_batch_train.temperature import fit_temperature
 
 _PROBABILITIES = np.array(
@@ -27,6 +27,14 @@ def test_figures_of_an_example() -> None:
     assert found["loss"] == pytest.approx(-np.log([0.9, 0.3, 0.5, 0.3]).mean(), abs=1e-4)
     # Bins of 1/15: 0.9 alone and right; 0.6 twice and wrong; 0.5 alone and right.
     assert found["calibration_error"] == pytest.approx((0.1 + 2 * 0.6 + 0.5) / 4, abs=1e-4)
+
+
+def test_the_interval_of_a_share() -> None:
+    # Brown, Cai and DasGupta's example of Wilson's interval is symmetric at one half.
+    assert interval(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    low, high = interval(1.0, 20)
+    assert low == pytest.approx(0.8389, abs=1e-4)
+    assert high == pytest.approx(1)
 
 
 def test_every_photo_is_in_one_bin_certain_ones_in_the_last() -> None:

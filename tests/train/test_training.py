@@ -15,6 +15,7 @@ from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputExistsError, TrainingError
 from scene_batch_train import network
 from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
+from scene_batch_train.robustness import CHANGES
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.training import train
 from scene_batch_train.watching import Watch
@@ -37,6 +38,8 @@ def test_the_run_folder_holds_what_was_made_and_how(tiny_run: RunFolder) -> None
     assert all(float(row["seconds"]) > 0 for row in rows)
     metrics = tiny_run.read_metrics()
     assert metrics["validation"]["photos"] == 6
+    assert list(metrics["robustness"]) == list(CHANGES)
+    assert metrics["robustness"]["unchanged"] == metrics["validation"]["accuracy"]
     assert metrics["train_photos"] == 18  # with the broken one, 25
     assert (metrics["head_epochs"], metrics["fine_tuned_epochs"]) == (1, 1)
     assert tiny_run.read_version() == "1.0.0"

@@ -13,6 +13,7 @@ from scene_batch_train.batches import Batches
 from scene_batch_train.data_set import DataSet
 from scene_batch_train.figures import Probabilities, figures, reliability
 from scene_batch_train.recipe import Recipe
+from scene_batch_train.robustness import robustness
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.temperature import fit_temperature, fold_temperature, logits_of
 
@@ -35,6 +36,7 @@ def assess(model: keras.Model, data: DataSet, recipe: Recipe, run: RunFolder) ->
     return {
         "temperature": round(temperature, 4),
         "calibration_error_before": round(reliability(raw, photos.class_indices).error, 4),
+        "robustness": robustness(model, photos),
         "validation": figures(probabilities, photos.class_indices, data.classes, recipe.top_k),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,15 @@ def top_k_accuracy(
     """The share of photos whose labelled class is among the ``k`` most probable ones."""
     own = np.take_along_axis(probabilities, class_indices[:, None], axis=1)
     return float(((probabilities > own).sum(axis=1) < k).mean())
+
+
+def interval(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of ``count`` (Wilson 1927; Brown et al. 2001, equation 4)."""
+    z = 1.959964
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    spread = share * (1 - share) / count + z * z / (4 * count * count)
+    half = z * math.sqrt(spread) / (1 + z * z / count)
+    return middle - half, middle + half
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,10 @@ def figures(
     f1 = 2 * right / np.maximum(there + said, 1)
     own = np.take_along_axis(probabilities, class_indices[:, None], axis=1)
     return {
-        "accuracy": _rounded(accuracy(probabilities, class_indices)),
+        "accuracy": _rounded(right.sum() / counts.sum()),
+        "accuracy_interval": [
+            _rounded(end) for end in interval(right.sum() / counts.sum(), len(class_indices))
+        ],
         f"top_{top_k}_accuracy": _rounded(top_k_accuracy(probabilities, class_indices, top_k)),
         "macro_f1": _rounded(f1.mean()),
         "loss": _rounded(-np.log(np.maximum(own, np.finfo(np.float32).tiny)).mean()),

@@ -10,22 +10,28 @@ import click
 
 @click.command("inspect")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
-def command(model: Path | None) -> None:
+@click.option("--markdown", is_flag=True, help="A page for people instead of JSON.")
+def command(model: Path | None, markdown: bool) -> None:
     """Show the card of MODEL as JSON; without MODEL, of the embedded one.
 
     \b
-    Example:
+    Examples:
       scene-batch inspect m.onnx
+      scene-batch inspect m.onnx --markdown > model-card.md
     """
+    from scene_batch.card_page import to_markdown
     from scene_batch.model import sha256
     from scene_batch.session import Session
 
     session = Session.open(model, provider="cpu")
-    card = session.card
+    card, size_bytes, digest = session.card, session.path.stat().st_size, sha256(session.path)
+    if markdown:
+        click.echo(to_markdown(card, size_bytes, digest), nl=False)
+        return
     values = {
         "file": str(session.path),
-        "size_bytes": session.path.stat().st_size,
-        "sha256": sha256(session.path),
+        "size_bytes": size_bytes,
+        "sha256": digest,
         "name": card.name,
         "version": card.version,
         "created": card.created,
