@@ -67,6 +67,7 @@ def command(
       scene-batch export runs/scenes --out scenes.onnx --precision int8
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # tf2onnx's, whatever the training used
     from scene_batch_export.exporting import Wish, export
 
     wish = Wish(

@@ -232,7 +232,16 @@ def test_int8_that_disagrees_is_refused(tiny_run: RunFolder, tmp_path: Path) -> 
 
 def test_golden_and_calibration_photos_may_be_named(tiny_run: RunFolder, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    wish = Wish(tiny_run.path, path, "int8", "named", "2.0.0", SCENES, SCENES / "sea", 0.0)
+    wish = Wish(
+        tiny_run.path,
+        path,
+        "int8",
+        name="named",
+        version="2.0.0",
+        calibrate=SCENES,
+        golden=SCENES / "sea",
+        min_agreement=0.0,
+    )
     export(wish, _nothing)
     card = Session.open(path).card
     assert (card.name, card.version, len(card.golden)) == ("named", "2.0.0", 2)

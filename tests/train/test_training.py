@@ -9,11 +9,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputExistsError, TrainingError
 from scene_batch_train import network
+from scene_batch_train.batches import Batches
+from scene_batch_train.data_set import prepare
+from scene_batch_train.devices import policy
+from scene_batch_train.photos import PhotoSet
 from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
 from scene_batch_train.robustness import CHANGES
 from scene_batch_train.run_folder import RunFolder
@@ -93,6 +98,78 @@ def test_batch_norms_stand_still_and_every_convolution_learns(tiny_run: RunFolde
 def test_a_folder_that_is_there_is_not_touched(labelled: Path, tiny_run: RunFolder) -> None:
     with pytest.raises(OutputExistsError, match="holds a finished training run; give --out a new"):
         train(labelled, Recipe(), tiny_run.path)
+
+
+def test_too_many_unreadable_photos_are_refused(labelled: Path, tmp_path: Path) -> None:
+    recipe = Recipe(height=71, width=71, validation=0.25, max_unreadable=0.039)
+    with pytest.raises(TrainingError, match=r"1 of 25 photos are unreadable, more than .*0\.039"):
+        train(labelled, recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_rare_classes_count_as_much_as_others(labelled: Path) -> None:
+    recipe = Recipe(height=71, width=71, validation=0.25, class_weights="balanced")
+    data = prepare(labelled, recipe)
+    few = dataclasses.replace(
+        data, train=PhotoSet(data.train.pixels[:12], data.train.class_indices[:12])
+    )
+    weights = few.class_weights(recipe)
+    assert weights is not None
+    assert few.class_counts.tolist() == [9, 3]
+    assert (weights * few.class_counts).tolist() == pytest.approx([6, 6])
+    batches = Batches(
+        few.train.pixels, few.train.class_indices, 2, batch_size=12, class_weights=weights
+    )
+    _, one_hot, of_photos = batches[0]
+    assert of_photos.tolist() == pytest.approx([weights[c] for c in one_hot.argmax(axis=1)])
+    assert data.class_weights(Recipe()) is None
+
+
+@pytest.mark.parametrize(
+    ("precision", "gpu", "wanted"),
+    [
+        ("auto", True, "mixed_float16"),
+        ("auto", False, "float32"),
+        ("mixed_bfloat16", False, "mixed_bfloat16"),
+        ("float32", True, "float32"),
+    ],
+)
+def test_auto_precision_is_half_on_a_gpu(precision: str, gpu: bool, wanted: str) -> None:
+    assert policy(precision, gpu) == wanted
+
+
+@pytest.mark.parametrize("inner", [0, 16])
+@pytest.mark.parametrize("frozen", ["block13", "block14"])
+def test_base_and_top_make_the_network(frozen: network.Frozen, inner: int) -> None:
+    keras.utils.set_random_seed(2)
+    model = network.build(71, 71, 3, 0.5, inner)
+    base, top = network.base_of(model, frozen), network.top_of(model, frozen)
+    names = [layer.name for layer in base.layers] + [layer.name for layer in top.layers[1:]]
+    assert names == [layer.name for layer in model.layers]
+    assert ("block14_sepconv1" in names[: len(base.layers)]) == (frozen == "block14")
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 71, 71, 3), np.uint8)
+    together = keras.ops.convert_to_numpy(top(base(pixels, training=False), training=False))
+    whole = keras.ops.convert_to_numpy(model(pixels, training=False))
+    assert together == pytest.approx(whole, abs=1e-6)
+
+
+@pytest.mark.parametrize("inner", [0, 16])
+def test_slopes_are_the_gradients_of_the_most_probable_class(inner: int) -> None:
+    keras.utils.set_random_seed(3)
+    model = network.build(71, 71, 3, 0.0, inner)
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 71, 71, 3), np.uint8)
+    features, slopes, classes = network.features_and_slopes(model, pixels)
+    after = keras.Model(model.get_layer("pool").input, model.get_layer(network.LOGITS).output)
+    watched = tf.constant(features)
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        logits = after(watched, training=False)
+        most = tf.reduce_sum(tf.gather(logits, classes, axis=1, batch_dims=1))
+    assert classes.tolist() == logits.numpy().argmax(axis=1).tolist()
+    gradients = tape.gradient(most, watched).numpy()
+    assert gradients == pytest.approx(
+        np.broadcast_to(slopes[:, None, None, :], gradients.shape), abs=1e-7
+    )
 
 
 def test_a_folder_of_something_else_is_not_touched(labelled: Path, tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def fill(
     final = build_for(recipe, len(data.classes))
     final.set_weights(model.get_weights())
     metrics = assess(final, data, recipe, run) | {
+        "backend": keras.backend.backend(),
         "train_photos": len(data.train.pixels),
         "head_epochs": run.epochs_done(HEAD),
         "fine_tuned_epochs": run.epochs_done(FINE_TUNE),
