@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import onnx
 
 from scene_batch.decode import decode
-from scene_batch.errors import (
-    OutputError,
-    OutputExistsError,
-    ParityError,
-    TrainingError,
-    UsageError,
-)
+from scene_batch.errors import ParityError, TrainingError
 from scene_batch.golden import pixels_sha256
 from scene_batch.model import PROBABILITY_TOLERANCE, GoldenVector, ModelCard, Precision
-from scene_batch.records import Decoded, ImageRef, Pixels
-from scene_batch.session import Session
-from scene_batch.storage.local import check_folder
+from scene_batch.records import Decoded, ImageRef
 from scene_batch_export import photos
 from scene_batch_export.conversion import to_onnx
+from scene_batch_export.measuring import (
+    figures_on_test,
+    in_words,
+    outputs,
+    outputs_of_keras,
+    short_figures,
+    side_by_side,
+)
 from scene_batch_export.parity import Difference, compare
-from scene_batch_train.figures import Probabilities, accuracy, reliability
-from scene_batch_train.figures import figures as figures_of
+from scene_batch_export.writing import check_place, publish, save
 from scene_batch_train.run_folder import RunFolder
 
 _CALIBRATION = ("temperature", "calibration_error_before")
@@ -75,7 +72,7 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
         TrainingError: The run folder or its photos cannot be used.
         OutputError: The file cannot be written.
     """
-    _check_place(wish)
+    check_place(wish.out, overwrite=wish.overwrite)
     run = RunFolder.open(wish.run)
     model = _load(run)
     pixels, class_indices = photos.labelled(run)
@@ -83,30 +80,30 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         workshop = Path(folder) / "model.onnx"
         fp32_model = to_onnx(model)
-        fp32 = _outputs(fp32_model, replace(card, precision="fp32"), pixels, workshop)
+        fp32 = outputs(fp32_model, replace(card, precision="fp32"), pixels, workshop)
         sample = _spread(len(pixels), KERAS_PHOTOS)
-        against_keras = compare(fp32[sample], _of_keras(model, [pixels[i] for i in sample]))
+        against_keras = compare(fp32[sample], outputs_of_keras(model, [pixels[i] for i in sample]))
         say(f"fp32 against Keras, {against_keras}")
         _refuse_fp32(against_keras)
-        figures = {"fp32": _figures(fp32, class_indices)}
+        figures = {"fp32": short_figures(fp32, class_indices)}
         exported = fp32_model
         if wish.precision != "fp32":
             exported = _lowered(fp32_model, run, wish)
-            lowered = _outputs(exported, card, pixels, workshop)
+            lowered = outputs(exported, card, pixels, workshop)
             difference = compare(lowered, fp32)
-            figures[wish.precision] = _figures(lowered, class_indices) | {
+            figures[wish.precision] = short_figures(lowered, class_indices) | {
                 "agreement": round(difference.agreement, 4)
             }
-            say(f"{wish.precision} against fp32, {difference}; {_side_by_side(figures)}")
+            say(f"{wish.precision} against fp32, {difference}; {side_by_side(figures)}")
             _refuse_lowered(wish.precision, difference, wish.min_agreement)
         metrics = dict(card.metrics) | {"exported": figures}
         if wish.test is not None:
-            metrics["test"] = _test(exported, card, run, wish.test, workshop)
-            say(_said(metrics["test"]))
+            metrics["test"] = figures_on_test(exported, card, run, wish.test, workshop)
+            say(in_words(metrics["test"]))
         card = replace(card, metrics=metrics)
         golden = _golden(exported, card, model, photos.for_golden(run, wish.golden), workshop)
-        _save(exported, replace(card, golden=golden), workshop)
-        _publish(workshop, wish.out)
+        save(exported, replace(card, golden=golden), workshop)
+        publish(workshop, wish.out)
 
 
 def _load(run: RunFolder) -> keras.Model:
@@ -141,32 +138,6 @@ def _card(run: RunFolder, wish: Wish) -> ModelCard:
     )
 
 
-def _save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, card.to_metadata())
-    onnx.save(model, path)
-
-
-def _outputs(
-    model: onnx.ModelProto, card: ModelCard, pixels: Sequence[Pixels], workshop: Path
-) -> Probabilities:
-    """What the runner's own session computes with the file."""
-    _save(model, card, workshop)
-    session = Session.open(workshop, provider="cpu")
-    size = session.batch_size
-    return np.concatenate(
-        [
-            session.probabilities(list(pixels[start : start + size]))
-            for start in range(0, len(pixels), size)
-        ]
-    )
-
-
-def _of_keras(model: keras.Model, pixels: Sequence[Pixels]) -> Probabilities:
-    batches = [np.stack(pixels[start : start + 32]) for start in range(0, len(pixels), 32)]
-    return np.concatenate([keras.ops.convert_to_numpy(model(b, training=False)) for b in batches])
-
-
 def _spread(total: int, count: int) -> list[int]:
     """At most ``count`` indices, evenly over the whole."""
     return sorted({int(i) for i in np.linspace(0, total - 1, min(total, count))})
@@ -199,40 +170,6 @@ def _lowered(fp32: onnx.ModelProto, run: RunFolder, wish: Wish) -> onnx.ModelPro
     return to_int8(fp32, photos.for_calibration(run, wish.calibrate))
 
 
-def _figures(
-    probabilities: Probabilities, class_indices: npt.NDArray[np.int64]
-) -> dict[str, float]:
-    return {
-        "accuracy": round(accuracy(probabilities, class_indices), 4),
-        "calibration_error": round(reliability(probabilities, class_indices).error, 4),
-    }
-
-
-def _test(
-    model: onnx.ModelProto, card: ModelCard, run: RunFolder, folder: Path, workshop: Path
-) -> dict[str, Any]:
-    """The file's own figures on photos that had no part in making it."""
-    pixels, class_indices = photos.labelled_folder(run, folder)
-    probabilities = _outputs(model, card, pixels, workshop)
-    top_k = run.read_recipe().top_k
-    found = figures_of(probabilities, class_indices, card.classes, top_k)
-    return {"data": folder.name, "date": datetime.now(UTC).date().isoformat()} | found
-
-
-def _said(found: Mapping[str, Any]) -> str:
-    low, high = found["accuracy_interval"]
-    return (
-        f"{found['data']}, {found['photos']} photos: accuracy {found['accuracy']:.4f}"
-        f" (95 %: {low:.4f} to {high:.4f}), calibration error {found['calibration_error']:.4f}"
-    )
-
-
-def _side_by_side(figures: Mapping[str, Mapping[str, float]]) -> str:
-    """The accuracy of each precision, the lowered one's first."""
-    ordered = reversed(list(figures.items()))
-    return "accuracy " + " against ".join(f"{f['accuracy']:.4f} ({name})" for name, f in ordered)
-
-
 def _golden(
     model: onnx.ModelProto,
     card: ModelCard,
@@ -242,27 +179,8 @@ def _golden(
 ) -> tuple[GoldenVector, ...]:
     decoded = [decode(ImageRef("<golden>"), image, card.preprocess) for image in images]
     pixels = [photo.pixels for photo in decoded if isinstance(photo, Decoded)]
-    ours, theirs = _outputs(model, card, pixels, workshop), _of_keras(trained, pixels)
+    ours, theirs = outputs(model, card, pixels, workshop), outputs_of_keras(trained, pixels)
     return tuple(
         GoldenVector(image, pixels_sha256(p), tuple(t.tolist()), tuple(o.tolist()))
         for image, p, t, o in zip(images, pixels, theirs, ours, strict=True)
     )
-
-
-def _check_place(wish: Wish) -> None:
-    if wish.out.suffix != ".onnx":
-        raise UsageError(f"--out {str(wish.out)!r}: a model file ends in .onnx")
-    check_folder(wish.out.parent)
-    if wish.out.exists() and not wish.overwrite:
-        raise OutputExistsError(f"{str(wish.out)!r} is already there; replace it with --overwrite")
-
-
-def _publish(workshop: Path, out: Path) -> None:
-    """Give the whole file its name."""
-    partial = Path(f"{out}.partial")
-    try:
-        partial.write_bytes(workshop.read_bytes())
-        partial.replace(out)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {str(out)!r}: {error.strerror}") from error

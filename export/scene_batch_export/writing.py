@@ -1,0 +1,38 @@
+"""A model file with its card: written, and given its name when it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from scene_batch.errors import OutputError, OutputExistsError, UsageError
+from scene_batch.model import ModelCard
+from scene_batch.storage.local import check_folder
+
+
+def check_place(out: Path, *, overwrite: bool) -> None:
+    """Refuse a place where no model file can be put, before any work."""
+    if out.suffix != ".onnx":
+        raise UsageError(f"--out {str(out)!r}: a model file ends in .onnx")
+    check_folder(out.parent)
+    if out.exists() and not overwrite:
+        raise OutputExistsError(f"{str(out)!r} is already there; replace it with --overwrite")
+
+
+def save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
+    """Write a network with its card."""
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, card.to_metadata())
+    onnx.save(model, path)
+
+
+def publish(workshop: Path, out: Path) -> None:
+    """Give the whole file its name."""
+    partial = Path(f"{out}.partial")
+    try:
+        partial.write_bytes(workshop.read_bytes())
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {str(out)!r}: {error.strerror}") from error
