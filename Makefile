@@ -29,8 +29,9 @@ test: ## the tests
 fuzz: ## damage photos for about half an hour; what it finds becomes a fixture
 	pytest tests/runner/test_decode.py -k damaged --hypothesis-profile=fuzz --timeout 0
 
-docs: ## docs/commands.md from the commands themselves
+docs: ## docs/commands.md and docs/model-card.md from the commands themselves
 	python docs/render_commands.py
+	scene-batch inspect --markdown > docs/model-card.md
 
 samples: ## the sample photos from their script
 	python samples/render.py

@@ -16,7 +16,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from scene_batch.cli import COMMANDS, main
-from support import ROOT, process_environment
+from support import ROOT, process_environment, scene_batch
 
 _PACKAGES = {
     room: ROOT / room / name
@@ -142,6 +142,11 @@ def test_the_page_of_commands_is_what_help_says() -> None:
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     rendered = runpy.run_path(str(ROOT / "docs" / "render_commands.py"))["render"]()
     assert page == rendered, "run: make docs"
+
+
+def test_the_page_of_the_embedded_model_is_what_inspect_says() -> None:
+    page = (ROOT / "docs" / "model-card.md").read_bytes()
+    assert page == scene_batch("inspect", "--markdown").stdout, "run: make docs"
 
 
 def test_every_command_has_an_example_and_every_option_a_help() -> None:

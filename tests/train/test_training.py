@@ -17,7 +17,7 @@ from scene_batch.errors import OutputExistsError, TrainingError
 from scene_batch_train import network
 from scene_batch_train.batches import Batches
 from scene_batch_train.data_set import prepare
-from scene_batch_train.devices import policy
+from scene_batch_train.devices import has_gpu, policy
 from scene_batch_train.photos import PhotoSet
 from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
 from scene_batch_train.robustness import CHANGES
@@ -136,6 +136,22 @@ def test_rare_classes_count_as_much_as_others(labelled: Path) -> None:
 )
 def test_auto_precision_is_half_on_a_gpu(precision: str, gpu: bool, wanted: str) -> None:
     assert policy(precision, gpu) == wanted
+
+
+def test_a_gpu_is_told_once_to_grow_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    grown: dict[str, bool] = {}
+
+    def grow(gpu: str, enable: bool) -> None:
+        assert gpu not in grown  # TensorFlow raises once the GPU is in use
+        grown[gpu] = enable
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["gpu-0", "gpu-1"])
+    memory = tf.config.experimental
+    monkeypatch.setattr(memory, "get_memory_growth", lambda gpu: grown.get(gpu, False))
+    monkeypatch.setattr(memory, "set_memory_growth", grow)
+    assert has_gpu()
+    assert has_gpu()
+    assert grown == {"gpu-0": True, "gpu-1": True}
 
 
 @pytest.mark.parametrize("inner", [0, 16])

@@ -19,7 +19,8 @@ def has_gpu() -> bool:
 
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, enable=True)
+        if not tf.config.experimental.get_memory_growth(gpu):  # a GPU in use cannot be told
+            tf.config.experimental.set_memory_growth(gpu, enable=True)
     return bool(gpus)
 
 
