@@ -13,9 +13,10 @@ import tensorflow as tf
 from PIL import Image
 
 from scene_batch.classifier import Classifier
-from scene_batch.errors import OutputExistsError, TrainingError
+from scene_batch.errors import OutputBusyError, OutputExistsError, TrainingError
 from scene_batch_train import network
 from scene_batch_train.batches import Batches
+from scene_batch_train.continuing import Backup, Commit, KeepBest, Patience
 from scene_batch_train.data_set import prepare
 from scene_batch_train.devices import has_gpu, policy
 from scene_batch_train.photos import PhotoSet
@@ -24,6 +25,7 @@ from scene_batch_train.robustness import CHANGES
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.training import train
 from scene_batch_train.watching import Watch
+from support import save_shade
 
 
 def test_the_run_folder_holds_what_was_made_and_how(tiny_run: RunFolder) -> None:
@@ -265,6 +267,97 @@ def test_a_training_that_is_broken_off_goes_on_to_the_same_network(
         ("fine_tune", "1"),
         ("fine_tune", "2"),
     ]
+
+
+def test_a_kill_while_an_epoch_is_saved_makes_it_be_done_again(tmp_path: Path) -> None:
+    """Each of an epoch's callbacks in turn is the process's last."""
+    run = RunFolder(tmp_path)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    folder, best = run.backup("head"), run.checkpoint("head")
+    folder.parent.mkdir(parents=True)
+
+    def callbacks(before: list[float]) -> list[keras.callbacks.Callback]:
+        made = [Backup(folder), KeepBest(best, before), Watch("head", run.history), Commit(folder)]
+        for callback in made:
+            callback.set_params({"epochs": 9, "steps": 1})
+            callback.set_model(model)
+        return made
+
+    def rows() -> list[float]:
+        run.forget_broken_epochs()
+        return [float(row["val_loss"]) for row in run.read_history()]
+
+    def live(epoch: int, loss: float, count: int) -> None:
+        for callback in callbacks(rows())[:count]:
+            callback.on_epoch_begin(epoch)
+            callback.on_epoch_end(epoch, {"loss": loss, "val_loss": loss})
+
+    for killed_after in (1, 2, 3):  # the first epoch
+        live(0, 5.0, killed_after)
+        assert run.epochs_done("head") == 0
+    live(0, 5.0, 4)
+    for killed_after in (1, 2, 3):  # a better one
+        model.layers[0].bias.assign([float(killed_after)])
+        live(1, 4.0, killed_after)
+        assert run.epochs_done("head") == 1
+        assert rows() == [5.0]
+    (folder.with_name("head.backup.partial") / "latest.weights.h5").write_bytes(b"half")
+    live(1, 4.0, 4)
+    assert run.epochs_done("head") == 2
+    assert rows() == [5.0, 4.0]
+    folder.rename(folder.with_name("head.backup.old"))  # a kill between the renames
+    assert run.epochs_done("head") == 2
+    model.layers[0].bias.assign([0.0])
+    restored = callbacks(rows())[0]
+    restored.on_train_begin()
+    assert model.layers[0].bias.numpy().tolist() == [3.0]
+    model.layers[0].bias.assign([0.0])
+    model.load_weights(best)
+    assert model.layers[0].bias.numpy().tolist() == [3.0]
+    live(2, 6.0, 4)  # a worse one leaves the best weights
+    model.layers[0].bias.assign([0.0])
+    model.load_weights(best)
+    assert model.layers[0].bias.numpy().tolist() == [3.0]
+
+
+def test_patience_counts_the_epochs_of_earlier_processes() -> None:
+    assert not Patience(2, []).is_out
+    assert not Patience(2, [3.0, 1.0, 2.0]).is_out
+    assert Patience(2, [3.0, 1.0, 2.0, 1.5]).is_out
+    waiting = Patience(2, [1.0, 2.0])
+    waiting.set_model(keras.Sequential([keras.layers.Dense(1)]))
+    waiting.on_epoch_end(2, {"val_loss": 1.5})
+    assert waiting.model.stop_training
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with run.held():
+        with pytest.raises(OutputBusyError, match="another process trains in"), run.held():
+            pass
+        assert run.path.exists()
+
+
+def test_a_users_folder_of_checkpoints_is_not_an_unfinished_run(
+    labelled: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "thesis.txt").write_text("x")
+    with pytest.raises(OutputExistsError, match="already there"):
+        train(labelled, Recipe(height=71, width=71), tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_class_without_a_readable_photo_is_refused(tmp_path: Path) -> None:
+    for name, good in (("a", 60), ("b", 60), ("empty", 0)):
+        (tmp_path / name).mkdir()
+        for number in range(good):
+            save_shade(tmp_path / name / f"{number}.png", number)
+    (tmp_path / "empty" / "broken.jpg").write_bytes(b"no photo")
+    with pytest.raises(TrainingError, match="'empty' has no readable photo to train on"):
+        prepare(tmp_path, Recipe(height=71, width=71))
 
 
 def _arrays(model: keras.Model) -> dict[str, np.ndarray]:

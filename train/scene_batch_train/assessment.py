@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from scipy.special import softmax
 
-from scene_batch_train import pictures
+from scene_batch_train import activation_maps, pictures
 from scene_batch_train.batches import Batches
 from scene_batch_train.data_set import DataSet
 from scene_batch_train.figures import Probabilities, figures, reliability
@@ -20,11 +20,14 @@ from scene_batch_train.temperature import fit_temperature, fold_temperature, log
 _BATCH = 32
 
 
-def assess(model: keras.Model, data: DataSet, recipe: Recipe, run: RunFolder) -> dict[str, Any]:
+def assess(
+    model: keras.Model, data: DataSet, recipe: Recipe
+) -> tuple[dict[str, Any], Probabilities]:
     """Fit the model's temperature on the validation part, fold it in, and see how good it is.
 
     Returns:
-        What metrics.json says of the validation part, after the temperature, and of its effect.
+        What metrics.json says of the validation part, after the temperature, and of its effect;
+        and the probabilities of the validation photos.
     """
     photos = data.validation
     batches = Batches(photos.pixels, photos.class_indices, len(data.classes), batch_size=_BATCH)
@@ -32,13 +35,12 @@ def assess(model: keras.Model, data: DataSet, recipe: Recipe, run: RunFolder) ->
     temperature = fit_temperature(logits, photos.class_indices)
     fold_temperature(model, temperature)
     raw, probabilities = _softmax(logits), _softmax(logits / temperature)
-    draw(model, data, probabilities, run)
     return {
         "temperature": round(temperature, 4),
         "calibration_error_before": round(reliability(raw, photos.class_indices).error, 4),
         "robustness": robustness(model, photos),
         "validation": figures(probabilities, photos.class_indices, data.classes, recipe.top_k),
-    }
+    }, probabilities
 
 
 def draw(model: keras.Model, data: DataSet, probabilities: Probabilities, run: RunFolder) -> None:
@@ -53,9 +55,9 @@ def draw(model: keras.Model, data: DataSet, probabilities: Probabilities, run: R
         reliability(probabilities, photos.class_indices), folder / "reliability.png"
     )
     pictures.worst_mistakes(photos, probabilities, classes, folder / "mistakes.png")
-    samples = pictures.one_of_each_class(photos)
-    pictures.grad_cam(model, photos, samples, classes, folder / "grad_cam.png")
-    pictures.activations(model, photos.pixels[samples[0]], folder / "activations.png")
+    samples = activation_maps.one_of_each_class(photos)
+    activation_maps.grad_cam(model, photos, samples, classes, folder / "grad_cam.png")
+    activation_maps.activations(model, photos.pixels[samples[0]], folder / "activations.png")
 
 
 def _softmax(logits: np.ndarray[Any, np.dtype[Any]]) -> Probabilities:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from scene_batch.cpus import usable_cpus
 from scene_batch_train.augment import augment, mix
 from scene_batch_train.photos import PhotoSet
 from scene_batch_train.recipe import Augment
@@ -48,7 +49,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             change: How photos are augmented.
             class_weights: How much an input of each class counts, float32 ``(classes,)``.
         """
-        super().__init__(workers=2, max_queue_size=8)
+        super().__init__(workers=usable_cpus(), max_queue_size=8)
         self._inputs, self._class_indices, self._classes = inputs, class_indices, classes
         self._batch_size, self._seed, self._change = batch_size, seed, change
         self._class_weights = class_weights

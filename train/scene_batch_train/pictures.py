@@ -1,4 +1,4 @@
-"""Plots and pictures of a trained model, as PNG files."""
+"""Plots of data and figures, as PNG files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import keras
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -17,15 +17,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from scene_batch_train.figures import BINS, Probabilities, Reliability, confusion
-from scene_batch_train.network import LOOKED_AT, features_and_slopes
 from scene_batch_train.photos import PhotoSet
 
 _MISTAKES = 24
 _PAIRS = 15
 _NUMBERS = ("learning_rate", "dropout")
-_CHANNELS = 6
-_SAMPLES = 8
 _DPI = 110
+mpl.rcParams["text.parse_math"] = False  # a class may be called $_$
 _MOST_NAMED = 30
 """Classes whose names fit beside a matrix."""
 
@@ -33,7 +31,7 @@ _MOST_NAMED = 30
 def learning_curves(rows: Sequence[Mapping[str, str]], out: Path) -> None:
     """Loss and accuracy of each epoch of every stage; ``rows`` are the lines of history.csv."""
     epochs = range(1, len(rows) + 1)
-    with _picture(out, 1, 2, width=10, height=4) as axes:
+    with picture(out, 1, 2, width=10, height=4) as axes:
         for panel, figure in zip(axes, ("loss", "accuracy"), strict=True):
             for column in (figure, f"val_{figure}"):
                 panel.plot(epochs, [float(row[column]) for row in rows], "o-", label=column)
@@ -55,7 +53,7 @@ def confusion_matrix(
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(classes) <= _MOST_NAMED
     side = 2 + 0.6 * len(classes) if few else 12
-    with _picture(out, 1, 1, width=side, height=side) as (panel,):
+    with picture(out, 1, 1, width=side, height=side) as (panel,):
         panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         panel.set(xlabel="most probable class", ylabel="labelled class")
         if few:
@@ -70,7 +68,7 @@ def reliability_diagram(found: Reliability, out: Path) -> None:
     """How often a class is right, by its probability: on the diagonal it means what it says."""
     width = 1 / BINS
     left = np.arange(BINS) * width
-    with _picture(out, 2, 1, width=5, height=7) as (upper, lower):
+    with picture(out, 2, 1, width=5, height=7) as (upper, lower):
         upper.bar(left, found.accuracy, width, align="edge", edgecolor="white")
         upper.plot([0, 1], [0, 1], color="grey", linestyle="--")
         upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
@@ -88,7 +86,7 @@ def worst_mistakes(
     worst = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:_MISTAKES]
     columns = 6
     rows = max(1, math.ceil(len(worst) / columns))
-    with _picture(out, rows, columns, width=2 * columns, height=2.4 * rows, frames=False) as axes:
+    with picture(out, rows, columns, width=2 * columns, height=2.4 * rows, frames=False) as axes:
         for panel, photo in zip(axes, worst, strict=False):
             panel.imshow(photos.pixels[photo])
             label, answer = classes[photos.class_indices[photo]], classes[said[photo]]
@@ -97,63 +95,12 @@ def worst_mistakes(
             )
 
 
-def one_of_each_class(photos: PhotoSet) -> list[int]:
-    """The first photo of each class, for at most eight classes."""
-    return sorted(int(i) for i in np.unique(photos.class_indices, return_index=True)[1])[:_SAMPLES]
-
-
-def grad_cam(
-    model: keras.Model,
-    photos: PhotoSet,
-    samples: Sequence[int],
-    classes: Sequence[str],
-    out: Path,
-) -> None:
-    """Where the most probable class comes from in each photo.
-
-    Selvaraju et al. 2017, Grad-CAM, equations 1 and 2, on the last convolution's features. What
-    follows them is their mean, an optional ReLU layer and a product, so the gradients are exact
-    sums of weights, and the same with every Keras backend.
-    """
-    pixels = np.stack([photos.pixels[sample] for sample in samples])
-    features, slopes, answers = features_and_slopes(model, pixels)
-    maps = np.maximum((features * slopes[:, None, None, :]).sum(axis=-1), 0)
-    with _picture(out, 2, len(samples), width=2 * len(samples), height=4.4, frames=False) as axes:
-        for index, (photo, heat) in enumerate(zip(pixels, maps, strict=True)):
-            axes[index].imshow(photo)
-            axes[index].set_title(classes[answers[index]], fontsize=8)
-            below = axes[len(samples) + index]
-            below.imshow(photo)
-            height, width = photo.shape[:2]
-            below.imshow(
-                heat, cmap="jet", alpha=0.45, interpolation="bilinear", extent=(0, width, height, 0)
-            )
-
-
-def activations(model: keras.Model, photo: npt.NDArray[np.uint8], out: Path) -> None:
-    """The most active features of some layers, from the first convolutions to the last."""
-    looker = keras.Model(model.input, [model.get_layer(name).output for name in LOOKED_AT])
-    with _picture(
-        out, len(LOOKED_AT), _CHANNELS + 1, width=10, height=1.6 * len(LOOKED_AT), frames=False
-    ) as axes:
-        for row, (name, found) in enumerate(
-            zip(LOOKED_AT, looker.predict_on_batch(photo[None]), strict=True)
-        ):
-            panels = axes[row * (_CHANNELS + 1) :]
-            panels[0].imshow(photo)
-            panels[0].set_title(name, fontsize=8)
-            maps = np.asarray(found[0], np.float32)
-            strongest = np.argsort(-maps.std(axis=(0, 1)), kind="stable")[:_CHANNELS]
-            for panel, channel in zip(panels[1:], strongest, strict=False):
-                panel.imshow(maps[..., channel], cmap="viridis")
-
-
 def class_counts(
     classes: Sequence[str], data: Mapping[str, int], test: Mapping[str, int], out: Path
 ) -> None:
     """Photos of each class, those for testing beside them."""
     places = np.arange(len(classes))
-    with _picture(out, 1, 1, width=8, height=1.5 + 0.3 * len(classes)) as (panel,):
+    with picture(out, 1, 1, width=8, height=1.5 + 0.3 * len(classes)) as (panel,):
         panel.barh(places, [data.get(name, 0) for name in classes], 0.4, label="data")
         if test:
             panel.barh(places + 0.4, [test.get(name, 0) for name in classes], 0.4, label="test")
@@ -166,7 +113,7 @@ def class_counts(
 def photo_sizes(sizes: Sequence[tuple[int, int]], out: Path) -> None:
     """Widths against heights, in pixels."""
     widths, heights = zip(*sizes, strict=True) if sizes else ((), ())
-    with _picture(out, 1, 1, width=6, height=6) as (panel,):
+    with picture(out, 1, 1, width=6, height=6) as (panel,):
         panel.scatter(widths, heights, s=8, alpha=0.3)
         panel.set(xlabel="width", ylabel="height", xlim=(0, None), ylim=(0, None))
 
@@ -176,7 +123,7 @@ def trials(
 ) -> None:
     """The validation loss of each trial by each parameter, and the best one so far."""
     losses = [loss for _, loss in found]
-    with _picture(out, 1, len(parameters) + 1, width=16, height=3.5) as axes:
+    with picture(out, 1, len(parameters) + 1, width=16, height=3.5) as axes:
         axes[0].plot(np.minimum.accumulate(losses), label="best so far")
         axes[0].plot(losses, "o", alpha=0.5, label="trial")
         axes[0].set(xlabel="trial", ylabel="validation loss")
@@ -194,7 +141,7 @@ def pairs(found: Sequence[tuple[Path, Path, str]], out: Path) -> None:
     shown = found[:_PAIRS]
     columns = 6
     rows = max(1, math.ceil(2 * len(shown) / columns))
-    with _picture(out, rows, columns, width=2 * columns, height=2.2 * rows, frames=False) as axes:
+    with picture(out, rows, columns, width=2 * columns, height=2.2 * rows, frames=False) as axes:
         for index, (first, second, title) in enumerate(shown):
             for panel, path in zip(axes[2 * index :], (first, second), strict=False):
                 with Image.open(path) as image:
@@ -204,7 +151,7 @@ def pairs(found: Sequence[tuple[Path, Path, str]], out: Path) -> None:
 
 
 @contextmanager
-def _picture(  # noqa: PLR0913
+def picture(  # noqa: PLR0913
     out: Path, rows: int, columns: int, *, width: float, height: float, frames: bool = True
 ) -> Iterator[Sequence[Axes]]:
     """Panels, row by row, saved at the end; photos need no frames with numbers."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import fcntl
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scene_batch.errors import OutputExistsError, TrainingError
+from scene_batch.errors import OutputBusyError, OutputExistsError, TrainingError
 from scene_batch.preprocess import Preprocess
+from scene_batch_train.continuing import finish_exchange
 from scene_batch_train.recipe import Recipe
 
 FIRST_VERSION = "1.0.0"
@@ -43,13 +46,12 @@ class RunFolder:
         """
         run = cls(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if not run._checkpoints.is_dir():
-                raise OutputExistsError(f"{str(path)!r} is already there; give --out a new folder")
             if run.is_finished:
                 raise OutputExistsError(
                     f"{str(path)!r} holds a finished training run; give --out a new folder"
                 )
-        run._checkpoints.mkdir(parents=True, exist_ok=True)
+            if not run.config.is_file():
+                raise OutputExistsError(f"{str(path)!r} is already there; give --out a new folder")
         return run
 
     @classmethod
@@ -72,10 +74,31 @@ class RunFolder:
         """Whether all of it is there."""
         return self.metrics.exists()
 
-    def remove_if_untrained(self) -> None:
-        """Take the folder away again where no epoch has been saved in it."""
-        if not any(self._checkpoints.iterdir()):
-            shutil.rmtree(self.path)
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out of the folder, which is made here.
+
+        A folder that was made here goes again when an error comes before the first whole epoch:
+        the same command shall not find its own failure in its way.
+
+        Raises:
+            OutputBusyError: Another process trains in it.
+        """
+        new = not self.config.exists()
+        self._checkpoints.mkdir(parents=True, exist_ok=True)
+        with (self._checkpoints / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputBusyError(
+                    f"another process trains in {str(self.path)!r}; wait, or give another --out"
+                ) from None
+            try:
+                yield
+            except BaseException:
+                if new and not any(self._checkpoints.glob("*.backup")):
+                    shutil.rmtree(self.path)
+                raise
 
     @property
     def model(self) -> Path:
@@ -129,9 +152,23 @@ class RunFolder:
         return self.path / "logs" / stage
 
     def epochs_done(self, stage: str) -> int:
-        """The number of a stage's epochs that are backed up."""
+        """The number of a stage's epochs that are done as a whole."""
+        finish_exchange(self.backup(stage))
         metadata = self.backup(stage) / "training_metadata.json"
         return int(json.loads(metadata.read_text())["epoch"]) if metadata.is_file() else 0
+
+    def forget_broken_epochs(self) -> None:
+        """Take the lines out of history.csv of epochs that are done again."""
+        rows = self.read_history()
+        done = {stage: self.epochs_done(stage) for stage in {row["stage"] for row in rows}}
+        kept = [row for row in rows if int(row["epoch"]) <= done[row["stage"]]]
+        if len(kept) < len(rows):
+            partial = self.history.with_suffix(".partial")
+            with partial.open("w", newline="") as file:
+                table = csv.DictWriter(file, list(rows[0]))
+                table.writeheader()
+                table.writerows(kept)
+            partial.replace(self.history)
 
     def read_history(self) -> list[dict[str, str]]:
         """The lines of history.csv, one for each epoch so far."""
@@ -156,21 +193,21 @@ class RunFolder:
         Raises:
             TrainingError: The folder holds an unfinished run of another recipe or other data.
         """
-        config = {
-            "version": _next(origin.version) if origin else FIRST_VERSION,
-            "from": dataclasses.asdict(origin) if origin else None,
-            "recipe": dataclasses.asdict(recipe),
-            "preprocess": recipe.preprocess.to_json(),
-            "data": data,
-        }
-        if self.config.exists():
-            for part, found in self.read_config().items():
-                if found != config.get(part):
-                    raise TrainingError(
-                        f"{str(self.path)!r} holds an unfinished run with another {part}; go on"
-                        " with the same, or give --out a new folder"
-                    )
+        config = config_of(recipe, data, origin)
+        other = self.differs(config)
+        if other:
+            raise TrainingError(
+                f"{str(self.path)!r} holds an unfinished run with another {other}; go on with the"
+                " same, or give --out a new folder"
+            )
         self.config.write_text(json.dumps(config, indent=2) + "\n")
+
+    def differs(self, config: Mapping[str, Any]) -> str | None:
+        """The first part of a config that an unfinished run has otherwise, if there is one."""
+        if not self.config.exists():
+            return None
+        found = self.read_config()
+        return next((part for part in config if found.get(part) != config[part]), None)
 
     def read_config(self) -> dict[str, Any]:
         """Read what ``write_config`` wrote."""
@@ -193,7 +230,7 @@ class RunFolder:
         partial = self.metrics.with_suffix(".partial")
         partial.write_text(json.dumps(metrics, indent=2) + "\n")
         partial.replace(self.metrics)
-        for folder in self._checkpoints.glob("*.backup"):
+        for folder in self._checkpoints.glob("*.backup*"):
             shutil.rmtree(folder)  # three times the model's size
 
     def read_metrics(self) -> dict[str, Any]:
@@ -205,3 +242,14 @@ def _next(version: str) -> str:
     """The version of a retrained model: 1.0.0 becomes 1.1.0."""
     major, minor, _ = version.split(".")
     return f"{major}.{int(minor) + 1}.0"
+
+
+def config_of(recipe: Recipe, data: Mapping[str, Any], origin: Origin | None) -> dict[str, Any]:
+    """What config.json says, and what must be equal to go on."""
+    return {
+        "version": _next(origin.version) if origin else FIRST_VERSION,
+        "from": dataclasses.asdict(origin) if origin else None,
+        "recipe": dataclasses.asdict(recipe),
+        "preprocess": recipe.preprocess.to_json(),
+        "data": dict(data),
+    }

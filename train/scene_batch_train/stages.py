@@ -13,6 +13,7 @@ import keras
 
 from scene_batch_train import network
 from scene_batch_train.batches import Batches, features_of, mirrored, plain
+from scene_batch_train.continuing import Backup, Commit, KeepBest, Patience
 from scene_batch_train.data_set import DataSet
 from scene_batch_train.progress import progress_bar
 from scene_batch_train.recipe import Recipe
@@ -61,8 +62,8 @@ def fine_tune(model: keras.Model, data: DataSet, recipe: Recipe, run: RunFolder)
     compile_for(model, optimizer, recipe)
     # The averaged weights are what is validated and kept, so they are swapped in first.
     averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if average else []
-    patience = keras.callbacks.EarlyStopping(monitor="val_loss", patience=stage.patience)
-    _fit(model, FINE_TUNE, run, stage.epochs, recipe.seed, train, validation, averaging, [patience])
+    batches = train, validation
+    _fit(model, FINE_TUNE, run, stage.epochs, recipe.seed, *batches, stage.patience, averaging)
     model.load_weights(run.checkpoint(FINE_TUNE))
 
 
@@ -85,34 +86,28 @@ def _fit(  # noqa: PLR0913, PLR0917
     seed: int,
     train: Batches,
     validation: Batches,
-    first: Sequence[keras.callbacks.Callback] = (),
-    last: Sequence[keras.callbacks.Callback] = (),
+    patience: int | None = None,
+    averaging: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
     """Train for a stage's epochs, less those that an earlier process did."""
     train.epoch = run.epochs_done(stage)
     before = [float(row["val_loss"]) for row in run.read_history() if row["stage"] == stage]
+    waiting = Patience(epochs if patience is None else patience, before)
+    backup = run.backup(stage)
     model.fit(
         train,
         validation_data=validation,
-        epochs=epochs,
+        epochs=train.epoch if waiting.is_out else epochs,
         shuffle=False,  # Batches does, by seed and epoch; Keras would exchange whole batches
         callbacks=[
-            # First, while the weights are those that training goes on with, not their average.
-            keras.callbacks.BackupAndRestore(
-                os.fspath(run.backup(stage)), double_checkpoint=True, delete_checkpoint=False
-            ),
-            *first,
+            Backup(backup),
+            *averaging,
             SeedEpochs(seed),
+            KeepBest(run.checkpoint(stage), before),
             Watch(stage, run.history),
-            keras.callbacks.ModelCheckpoint(
-                os.fspath(run.checkpoint(stage)),
-                monitor="val_loss",
-                save_best_only=True,
-                save_weights_only=True,
-                initial_value_threshold=min(before, default=None),
-            ),
             keras.callbacks.TensorBoard(os.fspath(run.logs(stage)), write_graph=False),
-            *last,
+            waiting,
+            Commit(backup),
         ],
         verbose=0,
     )

@@ -9,12 +9,12 @@ from typing import Any
 import keras
 
 from scene_batch_train import network
-from scene_batch_train.assessment import assess
+from scene_batch_train.assessment import assess, draw
 from scene_batch_train.data_set import DataSet, prepare
 from scene_batch_train.devices import has_gpu, policy
 from scene_batch_train.recipe import Recipe
 from scene_batch_train.run_folder import Origin, RunFolder
-from scene_batch_train.splitting import write_split
+from scene_batch_train.splitting import TRAIN, write_split
 from scene_batch_train.stages import FINE_TUNE, HEAD, build_for, fine_tune, train_head
 
 
@@ -37,13 +37,11 @@ def train(folder: Path, recipe: Recipe, out: Path) -> dict[str, Any]:
         OutputExistsError: ``out`` holds something else, or a finished run.
     """
     run = RunFolder.begin(out)
-    try:
-        metrics = fill(run, prepare(folder, recipe), recipe)
+    data = prepare(folder, recipe)
+    with run.held():
+        metrics = fill(run, data, recipe)
         run.finish(metrics)
-        return metrics
-    except BaseException:
-        run.remove_if_untrained()  # the same command shall not find its own failure in its way
-        raise
+    return metrics
 
 
 def fill(
@@ -60,8 +58,9 @@ def fill(
     Returns:
         The metrics on the validation part, to ``finish`` the run with.
     """
-    begun = time.monotonic() - sum(float(row["seconds"]) for row in run.read_history())
     run.write_config(recipe, data.description, origin)
+    run.forget_broken_epochs()
+    begun = time.monotonic() - sum(float(row["seconds"]) for row in run.read_history())
     write_split(run.split, data.rows)
     run.write_classes(data.classes)
     keras.utils.set_random_seed(recipe.seed)
@@ -75,12 +74,13 @@ def fill(
         keras.config.set_dtype_policy("float32")
     final = build_for(recipe, len(data.classes))
     final.set_weights(model.get_weights())
-    metrics = assess(final, data, recipe, run) | {
+    figures, probabilities = assess(final, data, recipe)
+    final.save(run.model)
+    draw(final, data, probabilities, run)
+    return figures | {
         "backend": keras.backend.backend(),
-        "train_photos": len(data.train.pixels),
+        "train_photos": sum(part == TRAIN for _, _, part in data.rows),
         "head_epochs": run.epochs_done(HEAD),
         "fine_tuned_epochs": run.epochs_done(FINE_TUNE),
         "seconds": round(time.monotonic() - begun),
     }
-    final.save(run.model)
-    return metrics
