@@ -18,9 +18,10 @@ from scene_batch.session import Session
 from scene_batch_export.exporting import Wish, export
 from scene_batch_train import retraining
 from scene_batch_train.data_set import DataSet
+from scene_batch_train.new_photos import find_new
 from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
 from scene_batch_train.retraining import Verdict, retrain
-from scene_batch_train.run_folder import RunFolder
+from scene_batch_train.run_folder import Origin, RunFolder
 from scene_batch_train.splitting import TRAIN, VALIDATION, read_split
 from scene_batch_train.training import train
 from support import scene_batch
@@ -30,7 +31,7 @@ _OLD, _NEW = 80, 60
 
 
 def _save(folder: Path, name: str, look: str, count: int, seed: int) -> None:
-    """Photos of "left" and "right", whose bright side says which; the new look has it dark."""
+    """Photos of "left" and "right", whose bright side says which; in the new look it is dark."""
     random = np.random.default_rng(seed)
     (folder / name).mkdir(parents=True, exist_ok=True)
     for number in range(count):
@@ -40,9 +41,8 @@ def _save(folder: Path, name: str, look: str, count: int, seed: int) -> None:
         if look == "new":
             pixels = 255 - pixels
             pixels[..., 2] = 0
-        Image.fromarray(pixels.astype(np.uint8)).save(
-            folder / name / f"{look}{seed}-{number:03}.png"
-        )
+        photo = Image.fromarray(pixels.astype(np.uint8))
+        photo.save(folder / name / f"{look}{seed}-{number:03}.png")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         validation=0.25,
         dropout=0.0,
         label_smoothing=0.0,
-        head=Head(epochs=6, batch_size=16),
+        head=Head(epochs=8, learning_rate=2e-4, batch_size=8),
         fine_tune=FineTune(epochs=0),
         augment=Augment(flip=False),
     )
@@ -176,7 +176,9 @@ def test_photos_that_the_run_has_are_not_new(run: Path, tmp_path: Path, trained:
     [
         ("path,label\na.png,left\n", "needs the columns path and class"),
         ("path,class\na.png,middle\n", "'middle', which the run does not know .it has left, right"),
-        ("path,class\ngone.png,left\n", "of 161 photos|holds 0 photos|unreadable"),
+        ("path,class\ngone.png,left\n", "holds 0 photos that are new"),
+        ("path,class\na.png\n", "line 2: a path and a class are needed"),
+        ("class,path\nleft\n", "line 2: a path and a class are needed"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(
@@ -187,6 +189,52 @@ def test_a_table_that_cannot_be_used_is_refused(
         retrain(run, tmp_path / "c.csv", least=1)
     with pytest.raises(TrainingError, match=r"cannot read .*No such file"):
         retrain(run, tmp_path / "gone.csv")
+
+
+def test_copies_of_a_few_photos_do_not_decide(run: Path, tmp_path: Path) -> None:
+    for seed, name in enumerate(("left", "right"), 40):
+        _save(tmp_path / "new", name, "new", 1, seed)
+        (photo,) = (tmp_path / "new" / name).iterdir()
+        for number in range(60):
+            with Image.open(photo) as image:
+                image.save(photo.with_name(f"{number}.png"), compress_level=number % 10)
+                image.resize((80 + number, 80)).save(photo.with_name(f"r{number}.png"))
+    with pytest.raises(TrainingError, match=r"left to decide by, fewer than 10 and 1: .* copies"):
+        retrain(run, tmp_path / "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "new"}
+
+
+def test_another_preprocessing_is_refused_before_the_training(run: Path, tmp_path: Path) -> None:
+    recipe = Recipe(height=80, width=80)
+    with pytest.raises(TrainingError, match="preprocessing is not that of"):
+        retrain(run, tmp_path, recipe)
+
+
+def test_a_table_of_a_spreadsheet_is_read(run: Path, tmp_path: Path) -> None:
+    text = "\ufeffpath,class\n" + "".join(f"gone{n}.png, left \n" for n in range(7))
+    (tmp_path / "c.csv").write_text(text, encoding="utf-8")
+    assert [photo.class_index for photo in find_new(tmp_path / "c.csv", ["left", "right"])] == [
+        0
+    ] * 7
+
+
+def test_a_candidate_of_other_photos_gives_way(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _corrections(run, tmp_path / "c.csv", 60)
+
+    def stop(candidate: RunFolder, data: DataSet, recipe: Recipe, origin: Origin) -> None:
+        candidate.write_config(recipe, data.description, origin)
+        (candidate.backup("head")).mkdir(parents=True)
+        raise _Trained
+
+    monkeypatch.setattr(retraining, "fill", stop)
+    for count in (60, 48):
+        _corrections(run, tmp_path / "c.csv", count)
+        with pytest.raises(_Trained):
+            retrain(run, tmp_path / "c.csv", least=40)
+        config = RunFolder(tmp_path / "run.next").read_config()
+        assert config["data"]["new"] == count
 
 
 def test_a_kill_between_the_renames_leaves_the_rest_to_the_same_command(

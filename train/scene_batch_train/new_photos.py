@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scene_batch.errors import TrainingError
-from scene_batch.records import ImageRef
+from scene_batch.records import ImageRef, unprintable
 from scene_batch_train.data_set import DataSet, check_readable, decode, fingerprint
 from scene_batch_train.photos import LabelledPhoto, PhotoSet, class_folders, list_photos
 from scene_batch_train.recipe import Recipe
@@ -44,14 +44,16 @@ class _Member:
     photo: LabelledPhoto
     part: str | None = None
     """Of an old photo; None: it is new, and has none yet."""
+    held_before: bool = False
+    """Whether it is a corrected photo that was held back: it must not be learned now."""
 
 
 def extend(run: RunFolder, added: Path, recipe: Recipe, least: int) -> Extended:
     """Put new photos beside those of a run.
 
     A photo that the run has already is corrected if its class is another, and is else not new.
-    Near duplicates of a photo that was trained on are trained on, those of a validation photo are
-    held back: what decides is new to both models.
+    Near duplicates of a photo that was trained on are trained on, those of a validation photo, and
+    corrected validation photos themselves, are held back.
 
     Args:
         run: A finished run, whose photos lie where split.csv says.
@@ -94,7 +96,12 @@ def extend(run: RunFolder, added: Path, recipe: Recipe, least: int) -> Extended:
             (read[index].photo.ref, classes[read[index].photo.class_index], part)
             for index, part in zip(kept, parts, strict=True)
         ],
-        description={"folder": added.name, "sha256": fingerprint(train), "new": count},
+        description={
+            "folder": run.read_config()["data"]["folder"],
+            "sha256": fingerprint(train),
+            "added": added.name,
+            "new": count,
+        },
     )
     return Extended(
         data,
@@ -115,7 +122,8 @@ def _members(
         old = members.get(photo.ref.path)
         if old is None or old.photo.class_index != photo.class_index:
             members.pop(photo.ref.path, None)  # so that the new ones come last
-            members[photo.ref.path] = _Member(photo)
+            held = old is not None and old.part == VALIDATION
+            members[photo.ref.path] = _Member(photo, held_before=held)
     return members
 
 
@@ -137,8 +145,9 @@ def _parts(members: Sequence[_Member], groups: npt.NDArray[np.int64], seed: int)
     """The part of each member: an old one's own, a new one's by its group or by the split."""
     of_group: dict[int, str] = {}
     for member, group in zip(members, groups.tolist(), strict=True):
-        if member.part is not None and of_group.get(group) != TRAIN:
-            of_group[group] = member.part
+        part = VALIDATION if member.held_before else member.part
+        if part is not None and of_group.get(group) != TRAIN:
+            of_group[group] = part
     free = [
         index
         for index, group in enumerate(groups.tolist())
@@ -173,15 +182,22 @@ def find_new(added: Path, classes: Sequence[str]) -> list[LabelledPhoto]:
 
 
 def _read_table(table: Path) -> list[tuple[ImageRef, str]]:
+    labelled: dict[str, str] = {}
     try:
-        with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = csv.DictReader(file)
+        # utf-8-sig and surrogateescape: spreadsheets' files, and names that are not UTF-8
+        with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            rows = csv.DictReader(file, restval="")
             if not {"path", "class"} <= set(rows.fieldnames or ()):
                 raise TrainingError(f"{str(table)!r} needs the columns path and class")
-            return list(
-                {row["path"]: (ImageRef(row["path"]), row["class"]) for row in rows}.values()
-            )
+            for row in rows:
+                path, name = row["path"], row["class"].strip()
+                if not path.strip() or not name:
+                    raise TrainingError(
+                        f"{str(table)!r}, line {rows.line_num}: a path and a class are needed"
+                    )
+                labelled[unprintable(path)] = name
     except (OSError, csv.Error) as error:
         raise TrainingError(
             f"cannot read {str(table)!r}: {error}; name a folder or a table"
         ) from None
+    return [(ImageRef(path), name) for path, name in labelled.items()]

@@ -6,7 +6,9 @@ import dataclasses
 import math
 import shutil
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from typing import Any, TypeVar
 
 import keras
 
@@ -14,23 +16,31 @@ from scene_batch.errors import TrainingError
 from scene_batch.model import sha256
 from scene_batch_train.batches import Batches
 from scene_batch_train.figures import accuracy
-from scene_batch_train.new_photos import extend
+from scene_batch_train.new_photos import Extended, extend
 from scene_batch_train.photos import PhotoSet
-from scene_batch_train.recipe import Recipe
-from scene_batch_train.run_folder import Origin, RunFolder
+from scene_batch_train.recipe import FineTune, Head, Recipe
+from scene_batch_train.run_folder import Origin, RunFolder, config_of
 from scene_batch_train.training import fill
 
 LEAST_PHOTOS = 100
 """New photos, unless told otherwise: fewer say little about the next ones."""
 WORSE = 0.005
 """What the new model may lose on the old validation photos, in accuracy."""
+LEAST_DECIDING = 0.1
+"""Photos that decide, of the new photos that there must be: 10 where 100 must."""
 _PER_EPOCHS = 3
 """One epoch of fine-tuning for as many of the recipe's: the network knows the task."""
 
 
+Stage = TypeVar("Stage", Head, FineTune)
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Accuracies of the old model and the new one on photos that neither was trained on."""
+    """Accuracies of the old model and the new one on validation photos.
+
+    None was trained on, but that the old model may have learned a corrected one by its old label.
+    """
 
     old_photos: int
     new_photos: int
@@ -80,6 +90,7 @@ def retrain(
     Raises:
         TrainingError: The photos cannot be used, or the new model is refused.
     """
+    folder = folder.resolve()
     candidate = RunFolder(_beside(folder, "next"))
     if not candidate.is_finished:
         _train_candidate(RunFolder.open(folder), candidate.path, added, recipe, least)
@@ -90,13 +101,35 @@ def _train_candidate(
     run: RunFolder, path: Path, added: Path, recipe: Recipe | None, least: int
 ) -> None:
     """Train in the folder ``path``, and write down how the models compare."""
-    recipe = dataclasses.replace(recipe or _gentler(run.read_recipe()), weights=str(run.model))
+    recipe = dataclasses.replace(recipe or _gentler(run), weights=str(run.model))
+    if recipe.preprocess != run.read_preprocess():
+        raise TrainingError(
+            f"the config's preprocessing is not that of {str(run.path)!r}: the models could not be"
+            " compared; keep size, filter and fit"
+        )
     extended = extend(run, added, recipe, least)
-    candidate = RunFolder.begin(path)
-    origin = Origin(run.read_version(), sha256(run.model))
-    metrics = fill(candidate, extended.data, recipe, origin)
-    before, after = (keras.models.load_model(r.model, compile=False) for r in (run, candidate))
     old, new = extended.old_validation, extended.new_validation
+    deciding = max(1, round(LEAST_DECIDING * least))
+    if len(new.pixels) < deciding or not len(old.pixels):
+        raise TrainingError(
+            f"{len(new.pixels)} new and {len(old.pixels)} old photos are left to decide by, fewer"
+            f" than {deciding} and 1: the new ones are copies of a few, or of what is trained on;"
+            " add other photos"
+        )
+    origin = Origin(run.read_version(), sha256(run.model))
+    candidate = RunFolder(path)
+    if candidate.differs(config_of(recipe, extended.data.description, origin)):
+        shutil.rmtree(path)  # a candidate of other photos, broken off
+    with RunFolder.begin(path).held():
+        _compare(run, candidate, extended, fill(candidate, extended.data, recipe, origin))
+
+
+def _compare(
+    run: RunFolder, candidate: RunFolder, extended: Extended, metrics: dict[str, Any]
+) -> None:
+    """Finish the candidate with both models' accuracies."""
+    old, new = extended.old_validation, extended.new_validation
+    before, after = (keras.models.load_model(r.model, compile=False) for r in (run, candidate))
     verdict = Verdict(
         old_photos=len(old.pixels),
         new_photos=len(new.pixels),
@@ -120,18 +153,31 @@ def _conclude(folder: Path, candidate: RunFolder) -> Verdict:
             f" {str(folder)!r} stays as it is, the new one is in {str(refused)!r}"
         )
     if folder.exists():
-        folder.rename(_beside(folder, f"v{RunFolder(folder).read_version()}"))
+        folder.rename(_free(_beside(folder, f"v{RunFolder(folder).read_version()}")))
     candidate.path.rename(folder)
     return verdict
 
 
-def _gentler(recipe: Recipe) -> Recipe:
-    """The same with fewer epochs at half the rate: the network knows the task."""
-    stage = recipe.fine_tune
-    epochs = math.ceil(stage.epochs / _PER_EPOCHS)
+def _gentler(run: RunFolder) -> Recipe:
+    """A run's recipe with fewer epochs at half the rate: the network knows the task.
+
+    That of a retrained run is gentle already. Where only the top is trained, it stays as it is.
+    """
+    recipe, stage = run.read_recipe(), run.read_recipe().fine_tune
+    if run.read_config()["from"] or not stage.epochs:
+        return recipe
     return dataclasses.replace(
         recipe,
-        fine_tune=dataclasses.replace(stage, epochs=epochs, learning_rate=stage.learning_rate / 2),
+        head=_gentler_stage(recipe.head),
+        fine_tune=_gentler_stage(stage),
+    )
+
+
+def _gentler_stage(stage: Stage) -> Stage:
+    return dataclasses.replace(
+        stage,
+        epochs=math.ceil(stage.epochs / _PER_EPOCHS),
+        learning_rate=stage.learning_rate / 2,
     )
 
 
@@ -142,3 +188,9 @@ def _accuracy(model: keras.Model, photos: PhotoSet) -> float:
 
 def _beside(folder: Path, suffix: str) -> Path:
     return folder.with_name(f"{folder.name}.{suffix}")
+
+
+def _free(folder: Path) -> Path:
+    """The name, or the first one with a number behind it that is free."""
+    names = chain([folder], (_beside(folder, str(number)) for number in count(2)))
+    return next(name for name in names if not name.exists())

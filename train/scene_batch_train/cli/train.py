@@ -49,7 +49,8 @@ def command(
     broken off goes on after its last whole epoch when the same command is given again.
 
     With --from and --add, a finished run learns new photos: the new model takes the old one's
-    place if it is no worse on the old validation photos and better on the new ones.
+    place if it is better on the new ones that are held back, and at most half a point worse on
+    the old validation photos.
 
     \b
     Examples:
