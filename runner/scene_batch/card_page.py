@@ -142,14 +142,14 @@ def _confusions(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Iter
 
 
 def _calibration(card: ModelCard) -> Iterator[str]:
-    if "temperature" not in card.calibration:
+    before = card.calibration.get("calibration_error_before")
+    if before is None:  # nothing was fitted
         return
     yield "\n## Probabilities\n"
-    before = card.calibration.get("calibration_error_before")
     yield (
         f"The logits are divided by a temperature of {card.calibration['temperature']}, fitted on"
-        " the validation photos and folded into the graph"
-        + (f"; without it the calibration error there was {before}." if before else ".")
+        " the validation photos and folded into the graph; without it the calibration error there"
+        f" was {before}."
     )
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from scene_batch.errors import TrainingError
 from scene_batch_train.exploring import explore
-from support import scene_batch
+from support import process_environment, scene_batch
 
 
 @pytest.fixture
@@ -78,3 +82,34 @@ def test_the_command_says_it_and_does_not_overwrite(
     again = scene_batch("explore", str(data), "--out", str(tmp_path / "out"))
     assert again.returncode == 1
     assert b"give --out a new folder" in again.stderr
+
+
+def test_photos_that_cannot_be_looked_at_are_said(
+    photos: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, _ = photos
+    with pytest.raises(TrainingError, match="are the same photos"):
+        explore(data, data, tmp_path / "out")
+    for photo in data.rglob("*.png"):
+        photo.write_bytes(b"no photo")
+    with pytest.raises(TrainingError, match=r"no photo of .* can be read"):
+        explore(data, None, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_class_names_are_not_formulas(photos: tuple[Path, Path], tmp_path: Path) -> None:
+    data, _ = photos
+    (data / "cat").rename(data / "$_$")
+    explore(data, None, tmp_path / "out")
+    assert (tmp_path / "out" / "classes.png").exists()
+    os.rename(os.fsencode(data / "dog"), os.fsencode(data) + b"/caf\xe9")  # noqa: PTH104
+    with pytest.raises(TrainingError, match="has a name that is not UTF-8"):
+        explore(data, None, tmp_path / "out2")
+
+
+def test_exploring_needs_no_tensorflow() -> None:
+    code = "import sys, scene_batch_train.exploring; print('keras' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=process_environment(), capture_output=True, check=True
+    )
+    assert done.stdout.strip() == b"False"

@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance
 
 from scene_batch.records import ImageRef
 from scene_batch_train.photos import LabelledPhoto, find_photos
-from scene_batch_train.similarity import groups_of
+from scene_batch_train.similarity import groups_of, similar_pairs
 from scene_batch_train.splitting import TRAIN, VALIDATION, read_split, split, write_split
 from scene_batch_train.survey import survey
 
@@ -55,6 +55,24 @@ def test_no_group_is_on_both_sides(rows: list[tuple[int, int]], share: float, se
     for group in np.unique(groups):
         assert len({parts[index] for index in np.flatnonzero(groups == group)}) == 1
     assert TRAIN in parts
+
+
+def test_a_large_group_is_not_held_back_where_smaller_ones_can_be() -> None:
+    photos = _photos(100)
+    groups = np.where(np.arange(100) < 80, 0, np.arange(100))
+    for seed in range(30):
+        assert _held(photos, split(photos, groups, 0.1, seed)) == {0: 10}
+    pairs = np.arange(100) // 50
+    assert _held(photos, split(photos, pairs, 0.1, 1)) == {0: 50}
+
+
+def test_many_photos_of_the_same_are_joined_by_as_many_pairs() -> None:
+    random = np.random.default_rng(6)
+    scene = random.integers(40, 200, (16, 16, 3))
+    frames = scene + random.integers(-4, 5, (3000, 16, 16, 3))
+    pairs = similar_pairs(frames.astype(np.uint8))
+    assert len(pairs) < 2 * 3000
+    assert len(set(groups_of(3000, pairs).tolist())) == 1
 
 
 def test_a_split_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -104,7 +122,7 @@ def test_near_duplicates_are_one_group_and_nothing_else_is(twins: Path) -> None:
     (pair,) = seen.identical
     assert {names[index] for index in pair} == {"10.png", "same-bytes.png"}
     (pair,) = seen.conflicting(seen.identical)
-    assert len(seen.conflicting(seen.similar)) == 5  # each copy against the one in the other class
+    assert len(seen.conflicting(seen.similar)) == 1  # copies are found by their likeness to one
     looks = {Path(look.photo.ref.path).name: look for look in seen.looks}
     look = looks["small-file.jpg"]
     assert (look.width, look.height, look.mode, look.format) == (320, 240, "RGB", "JPEG")

@@ -37,6 +37,7 @@ def test_a_search_leaves_a_table_a_plot_and_a_config(labelled: Path, tmp_path: P
     assert found.trials == 3
     rows = _trials(out)
     assert rows[:2] == first
+    assert len({row["learning_rate"] for row in rows}) == 3
     assert [row["state"] for row in rows] == ["complete"] * 3
     for row in rows:
         assert 1e-4 <= float(row["learning_rate"]) <= 1e-2

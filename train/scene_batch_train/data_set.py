@@ -69,6 +69,7 @@ def prepare(folder: Path, recipe: Recipe) -> DataSet:
         decode([p for p, its in zip(seen.photos, parts, strict=True) if its == part], recipe, part)
         for part in (TRAIN, VALIDATION)
     )
+    _check_classes(train, classes)
     part_of = {photo.ref.path: part for photo, part in zip(seen.photos, parts, strict=True)}
     return DataSet(
         classes=classes,
@@ -77,6 +78,16 @@ def prepare(folder: Path, recipe: Recipe) -> DataSet:
         rows=[(p.ref, classes[p.class_index], part_of.get(p.ref.path, UNREADABLE)) for p in found],
         description={"folder": folder.name, "sha256": fingerprint(train)},
     )
+
+
+def _check_classes(train: PhotoSet, classes: Sequence[str]) -> None:
+    """Refuse a class that would have nothing to learn from."""
+    missing = set(range(len(classes))) - set(train.class_indices.tolist())
+    if missing:
+        raise TrainingError(
+            f"the class {classes[min(missing)]!r} has no readable photo to train on; add photos,"
+            " or take the folder away"
+        )
 
 
 def check_readable(seen: Survey, found: int, most: float) -> None:

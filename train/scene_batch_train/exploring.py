@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scene_batch.errors import OutputExistsError
+from scene_batch.errors import OutputExistsError, TrainingError
 from scene_batch_train import pictures
 from scene_batch_train.photos import LabelledPhoto, find_photos
 from scene_batch_train.survey import Look, Survey, survey
@@ -90,6 +90,8 @@ def explore(data: Path, test: Path | None, out: Path) -> list[str]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputExistsError(f"{str(out)!r} is already there; give --out a new folder")
     found = _look(data, test)
+    if not found.seen.looks:
+        raise TrainingError(f"no photo of {str(data)!r} can be read")
     out.mkdir(parents=True, exist_ok=True)
     duplicates = found.duplicates()
     _write(out / "photos.csv", _PHOTO_COLUMNS, _photo_rows(found))
@@ -116,6 +118,8 @@ def _look(data: Path, test: Path | None) -> Exploration:
     names = {photo.ref.path: classes[photo.class_index] for photo in photos}
     if test is not None:
         of_test, test_classes = find_photos(test)
+        if any(photo.ref.path in parts for photo in of_test):
+            raise TrainingError(f"{str(test)!r} and {str(data)!r} are the same photos")
         classes += [name for name in test_classes if name not in classes]
         for photo in of_test:
             name = test_classes[photo.class_index]
@@ -137,7 +141,8 @@ def _summary(found: Exploration, duplicates: Sequence[Duplicate]) -> Iterator[st
             f", {found.counts(_TEST)[name]} for testing" if _TEST in found.part_of.values() else ""
         )
         yield f"  {name}: {counts[name]}{of_test}"
-    least, most = min(counts.values()), max(counts.values())
+    of_data = [counts[name] for name in found.classes if name in set(found.class_of.values())]
+    least, most = max(1, min(of_data)), max(of_data)
     if most > _UNBALANCED * least:
         yield f'  unbalanced, {most / least:.1f} to 1: consider class_weights = "balanced"'
     sizes = np.array([(look.width, look.height) for look in seen.looks])

@@ -17,7 +17,7 @@ from scene_batch.decode import decode
 from scene_batch.errors import TrainingError
 from scene_batch.prefetch import prefetch
 from scene_batch.preprocess import Preprocess
-from scene_batch.records import Decoded, ImageRef, Unreadable
+from scene_batch.records import Decoded, ImageRef, Unreadable, printable
 from scene_batch.sources import Listing, read
 from scene_batch_train.progress import progress_bar
 
@@ -52,6 +52,12 @@ def find_photos(data: Path) -> tuple[list[LabelledPhoto], list[str]]:
         TrainingError: There are fewer than two classes, or a class without photos.
     """
     folders = class_folders(data)
+    for folder in folders:
+        if not _is_text(folder.name):
+            raise TrainingError(
+                f"the class folder {printable(folder.name)!r} has a name that is not UTF-8;"
+                " rename it"
+            )
     if len(folders) < 2:  # noqa: PLR2004 - one class is nothing to learn
         raise TrainingError(f"{str(data)!r} needs one folder for each of at least two classes")
     photos = []
@@ -61,6 +67,10 @@ def find_photos(data: Path) -> tuple[list[LabelledPhoto], list[str]]:
             raise TrainingError(f"the class folder {str(folder)!r} holds no photo")
         photos += of_class
     return photos, [folder.name for folder in folders]
+
+
+def _is_text(name: str) -> bool:
+    return printable(name) == name
 
 
 def class_folders(data: Path) -> list[Path]:

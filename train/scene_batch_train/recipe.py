@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -104,19 +105,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        if not 0 < self.validation < 1:
-            raise UsageError(f"validation = {self.validation}: a share between 0 and 1")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"dropout = {self.dropout}: a share from 0 to below 1")
-        if not 0 <= self.max_unreadable < 1:
-            raise UsageError(f"max_unreadable = {self.max_unreadable}: a share from 0 to below 1")
-        if min(self.seed, self.inner) < 0:
-            raise UsageError("seed and inner: numbers from 0")
-        sizes = (self.head.batch_size, self.fine_tune.batch_size, self.top_k)
-        if min(self.head.epochs, *sizes) < 1:
-            raise UsageError("head.epochs, both batch_size and top_k: numbers from 1")
-        if min(self.height, self.width) < XCEPTION_SMALLEST:
-            raise UsageError(f"Xception takes photos from {XCEPTION_SMALLEST} pixels a side")
+        _check(self, _RANGES)
+        _check(self.head, _RANGES_OF_HEAD, "head.")
+        _check(self.fine_tune, _RANGES_OF_FINE_TUNE, "fine_tune.")
+        _check(self.augment, _RANGES_OF_AUGMENT, "augment.")
 
     @property
     def preprocess(self) -> Preprocess:
@@ -147,6 +139,64 @@ class Recipe:
         if not isinstance(tables.get("train"), dict):
             raise UsageError(f"{str(path)!r} has no table [train]")
         return cls.of(tables["train"], "train")
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What a number may be; ``below``: up to, but not."""
+
+    least: float
+    most: float = math.inf
+    below: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        return self.least <= value and (value < self.most if self.below else value <= self.most)
+
+    def __str__(self) -> str:
+        if self.most == math.inf:
+            return f"from {self.least:g}"
+        return f"from {self.least:g} to {'below ' if self.below else ''}{self.most:g}"
+
+
+_TINY = 1e-12
+_SHARE, _PART = _Range(0, 1), _Range(0, 1, below=True)
+_COUNT, _RATE = _Range(1), _Range(_TINY, 1e39, below=True)
+_RANGES = {
+    "height": _Range(XCEPTION_SMALLEST),
+    "width": _Range(XCEPTION_SMALLEST),
+    "validation": _Range(_TINY, 1, below=True),
+    "max_unreadable": _PART,
+    "seed": _Range(0),
+    "inner": _Range(0),
+    "dropout": _PART,
+    "label_smoothing": _PART,
+    "top_k": _COUNT,
+}
+_RANGES_OF_HEAD = {"epochs": _COUNT, "learning_rate": _RATE, "batch_size": _COUNT}
+_RANGES_OF_FINE_TUNE = _RANGES_OF_HEAD | {
+    "epochs": _Range(0),
+    "warmup": _PART,
+    "weight_decay": _Range(0, 1e39, below=True),
+    "patience": _COUNT,
+    "average": _PART,
+}
+_RANGES_OF_AUGMENT = {
+    "rotate": _Range(0, 180),
+    "shear": _Range(0, 60),
+    "zoom": _Range(0, 10),
+    "shift": _SHARE,
+    "brightness": _SHARE,
+    "contrast": _SHARE,
+    "saturation": _SHARE,
+    "mix": _SHARE,
+}
+
+
+def _check(table: object, ranges: Mapping[str, _Range], prefix: str = "") -> None:
+    for name, allowed in ranges.items():
+        value = getattr(table, name)
+        if value not in allowed:  # NaN is in none
+            raise UsageError(f"{prefix}{name} = {value}: a number {allowed} is needed")
 
 
 def _build(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401

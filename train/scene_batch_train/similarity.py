@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
@@ -30,15 +28,26 @@ def similar_pairs(thumbnails: Thumbnails) -> npt.NDArray[np.int64]:
     neighbour; 112 bits) that share a band of 16 bits, and confirmed by the correlation of their
     thumbnails. Photos of one flat colour have nothing to compare and are never similar.
 
+    Photos that are joined already, through others too, are not compared again: of many photos that
+    show the same, as many pairs are found as join them, and time and memory stay in bounds.
+
     Returns:
         int64 ``(pairs, 2)``: indices of photos, the smaller first, sorted.
     """
     bands = _bands(thumbnails)
-    found = [
-        pairs[_correlations(thumbnails, pairs) >= _LEAST_CORRELATION]
-        for pairs in _candidates(bands)
-    ]
-    return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
+    group = np.arange(len(thumbnails))
+    found = [np.empty((0, 2), np.int64)]
+    for band in bands.T:
+        order = np.argsort(band, kind="stable")
+        for bucket in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
+            for place, photo in enumerate(bucket[:-1]):
+                others = bucket[place + 1 :]
+                others = others[group[others] != group[photo]]
+                pairs = _similar(thumbnails, bands, photo, others)
+                if len(pairs):
+                    group[np.isin(group, group[pairs])] = group[photo]
+                    found.append(pairs)
+    return np.unique(np.concatenate(found), axis=0)
 
 
 def groups_of(count: int, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -57,18 +66,17 @@ def _bands(thumbnails: Thumbnails) -> npt.NDArray[np.uint16]:
     return bands
 
 
-def _candidates(bands: npt.NDArray[np.uint16]) -> Iterator[npt.NDArray[np.int64]]:
-    """Pairs whose hashes differ in few bits, some of them more than once."""
-    for band in bands.T:
-        order = np.argsort(band, kind="stable")
-        borders = np.flatnonzero(np.diff(band[order])) + 1
-        for bucket in np.split(order, borders):
-            for place, photo in enumerate(bucket[:-1]):
-                others = bucket[place + 1 :]
-                bits = np.bitwise_count(bands[others] ^ bands[photo]).sum(axis=1)
-                near = others[bits <= _MOST_BITS]
-                if len(near):
-                    yield np.column_stack([np.full(len(near), photo), near])
+def _similar(
+    thumbnails: Thumbnails,
+    bands: npt.NDArray[np.uint16],
+    photo: np.int64,
+    others: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """The pairs of a photo with those of the others that are near duplicates of it."""
+    bits = np.bitwise_count(bands[others] ^ bands[photo]).sum(axis=1)
+    near = others[bits <= _MOST_BITS]
+    pairs = np.column_stack([np.full(len(near), photo), near])
+    return pairs[_correlations(thumbnails, pairs) >= _LEAST_CORRELATION]
 
 
 def _correlations(thumbnails: Thumbnails, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ def split(
     """Choose ``train`` or ``validation`` for each photo: the same share of every class.
 
     Photos of one group go to one side: near duplicates of what was trained on prove nothing. Each
-    class with at least two groups has at least one photo on each side.
+    class with at least two groups has at least one on each side; no group that is larger than the
+    share is held back unless all are.
 
     Args:
         photos: The photos.
@@ -38,12 +40,15 @@ def split(
     for class_index in np.unique(class_of):
         own = generator.permutation(np.flatnonzero(class_of[firsts] == class_index))
         total = sum(len(members[group]) for group in own)
-        wanted, held = max(1, round(share * total)), 0
+        wanted, held = max(1, round(share * total)), []
         for group in own[:-1]:  # one at least is trained on
-            if held + len(members[group]) <= wanted or not held:
-                held += len(members[group])
-                for member in members[group]:
-                    parts[member] = VALIDATION
+            if len(members[group]) <= wanted:
+                held.append(group)
+                wanted -= len(members[group])
+        if not held and len(own) > 1:  # every group is too large
+            held = [min(own, key=lambda group: len(members[group]))]
+        for member in chain.from_iterable(members[group] for group in held):
+            parts[member] = VALIDATION
     return parts
 
 

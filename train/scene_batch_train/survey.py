@@ -85,7 +85,7 @@ class Survey:
 
     def _thumbnails(self) -> Thumbnails:
         whole = b"".join(look.thumbnail for look in self.looks)
-        return np.frombuffer(whole, np.uint8).reshape(-1, SIDE, SIDE, 3)
+        return np.frombuffer(whole, np.uint8).reshape(len(self.looks), SIDE, SIDE, 3)
 
 
 def survey(photos: Sequence[LabelledPhoto]) -> Survey:

@@ -23,13 +23,16 @@ from scene_batch.errors import TrainingError
 from scene_batch_train import network, pictures
 from scene_batch_train.batches import Batches, Features, changed, features_of, mirrored, plain
 from scene_batch_train.data_set import DataSet, prepare
+from scene_batch_train.devices import has_gpu, policy
 from scene_batch_train.progress import progress_bar
-from scene_batch_train.recipe import Augment, Recipe
+from scene_batch_train.recipe import Recipe
 from scene_batch_train.stages import build_for, compile_for
 
 INNER = (0, 128, 256, 512, 1000)
 AUGMENTATIONS = ("none", "flip", "all")
-"""What a trial learns: the photos; their mirror images, too; and one changed view of each."""
+"""What a trial learns: the photos; their mirror images, too; and one changed view of each, for
+which ``train`` augments each photo anew. Of the second stage only ``flip`` is set."""
+_DONE = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 PARAMETERS = ("learning_rate", "dropout", "inner", "augmentation")
 
 
@@ -58,18 +61,30 @@ def tune(folder: Path, recipe: Recipe, trials: int, out: Path) -> Tuned:
         TrainingError: The photos cannot be used, or ``out`` holds another search.
     """
     data = prepare(folder, recipe)
+    keras.config.set_dtype_policy(policy(recipe.precision, has_gpu()))
+    try:
+        return _search(data, recipe, trials, out)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def _search(data: DataSet, recipe: Recipe, trials: int, out: Path) -> Tuned:
     out.mkdir(parents=True, exist_ok=True)
     study = _open(out, {"recipe": dataclasses.asdict(recipe), "data": data.description})
-    finished = [t for t in study.trials if t.state.is_finished()]
+    for trial in study.trials:
+        if trial.state == optuna.trial.TrialState.RUNNING:  # of a search that was killed
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    finished = [t for t in study.trials if t.state in _DONE]
     if len(finished) < trials:
         objective, left = _Objective(data, recipe), trials - len(finished)
         with progress_bar(left, "trials", "trial") as bar:
             study.optimize(objective, n_trials=left, callbacks=[lambda *_: bar.update()])
     _write_table(study, out / "trials.csv")
-    if not any(trial.value is not None for trial in study.trials):
+    complete = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    if not complete:
         raise TrainingError("no trial came to a finite loss; lower the config's rates")
     pictures.trials(
-        [(t.params, t.value) for t in study.trials if t.value is not None],
+        [(trial.params, trial.values[0]) for trial in complete],
         PARAMETERS,
         out / "trials.png",
     )
@@ -77,7 +92,8 @@ def tune(folder: Path, recipe: Recipe, trials: int, out: Path) -> Tuned:
     tuned = _with(recipe, best.params)
     table = {"train": dataclasses.asdict(tuned)}
     (out / "best.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
-    return Tuned(tuned, best.user_attrs["accuracy"], len(study.trials))
+    count = sum(trial.state in _DONE for trial in study.trials)
+    return Tuned(tuned, best.user_attrs["accuracy"], count)
 
 
 class _Objective:
@@ -149,17 +165,17 @@ class _Report(keras.callbacks.Callback):  # type: ignore[misc]
 
 def _with(recipe: Recipe, parameters: Mapping[str, Any]) -> Recipe:
     """The recipe with a trial's parameters."""
-    change = {
-        "none": Augment(flip=False),
-        "flip": Augment(flip=True),
-        "all": recipe.augment,
-    }[parameters["augmentation"]]
+    augmentation = parameters["augmentation"]
     return dataclasses.replace(
         recipe,
         dropout=parameters["dropout"],
         inner=parameters["inner"],
-        head=dataclasses.replace(recipe.head, learning_rate=parameters["learning_rate"]),
-        augment=change,
+        head=dataclasses.replace(
+            recipe.head,
+            learning_rate=parameters["learning_rate"],
+            augment=augmentation == "all",  # what the changed views of a trial stand for
+        ),
+        augment=dataclasses.replace(recipe.augment, flip=augmentation != "none"),
     )
 
 
@@ -168,7 +184,6 @@ def _open(out: Path, subject: dict[str, Any]) -> optuna.Study:
     study = optuna.create_study(
         storage=f"sqlite:///{out / 'trials.db'}",
         study_name="tune",
-        sampler=optuna.samplers.TPESampler(seed=subject["recipe"]["seed"]),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
         load_if_exists=True,
     )
@@ -179,6 +194,9 @@ def _open(out: Path, subject: dict[str, Any]) -> optuna.Study:
             " folder"
         )
     study.set_user_attr("subject", subject)
+    # A continued search shall not draw the first trials again.
+    seed = subject["recipe"]["seed"] + len(study.trials)
+    study.sampler = optuna.samplers.TPESampler(seed=seed)
     return study
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass
 
 import click
@@ -81,6 +82,10 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:
+            if (error.name or "") == os.environ.get("KERAS_BACKEND"):
+                raise click.ClickException(
+                    f"KERAS_BACKEND={error.name} needs it installed: pip install {error.name}"
+                ) from None
             entry = COMMANDS.get(ctx.invoked_subcommand or "")
             missing = (error.name or "").partition(".")[0]
             if entry is None or entry.extra is None or missing not in _OF_EXTRAS:
