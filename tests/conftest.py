@@ -18,6 +18,7 @@ settings.register_profile(
 )
 
 if TYPE_CHECKING:
+    from scene_batch_train.recipe import Recipe
     from scene_batch_train.run_folder import RunFolder
 
 
@@ -60,22 +61,29 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A whole training run in both stages, as small as Xception can be."""
+def tiny_recipe() -> Recipe:
+    """A training in both stages, as small as Xception can be."""
     from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
-    from scene_batch_train.run_folder import RunFolder
-    from scene_batch_train.training import train
 
-    recipe = Recipe(
+    return Recipe(
         weights="none",
         height=71,
         width=71,
         validation=0.25,
-        dropout=0.0,
-        head=Head(epochs=1, batch_size=8),
-        fine_tune=FineTune(epochs=1, learning_rate=1e-3, batch_size=8, average=0.9),
+        head=Head(epochs=2, batch_size=8),
+        fine_tune=FineTune(epochs=2, learning_rate=1e-3, batch_size=8, average=0.9),
         augment=Augment(rotate=5.0, zoom=0.1, brightness=0.1, mix=0.5),
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    labelled: Path, tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """Such a training, undisturbed."""
+    from scene_batch_train.run_folder import RunFolder
+    from scene_batch_train.training import train
+
     path = tmp_path_factory.mktemp("training") / "run"
-    train(labelled, recipe, path)
+    train(labelled, tiny_recipe, path)
     return RunFolder.open(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -58,9 +59,17 @@ def labelled_folder(run: RunFolder, folder: Path) -> tuple[list[Pixels], npt.NDA
     """The photos of a folder of class folders and their class indices, int64 ``(photos,)``.
 
     Raises:
-        TrainingError: A photo cannot be read, or a class is not the run's.
+        TrainingError: A photo cannot be read or is the run's own, or a class is not the run's.
     """
     members, names = find_photos(folder)
+    own = {
+        os.path.realpath(ref.path)
+        for part in (TRAIN, VALIDATION)
+        for ref, _ in read_split(run.split, part)
+    }
+    known = next((m.ref.path for m in members if os.path.realpath(m.ref.path) in own), None)
+    if known is not None:
+        raise TrainingError(f"{known!r} is one of the run's own photos, and tests nothing")
     classes, preprocess = run.read_classes(), run.read_preprocess()
     pixels, indices = [], []
     for member in members:

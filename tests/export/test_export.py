@@ -104,6 +104,8 @@ def test_figures_of_test_photos_are_the_exported_file_s_own(
     ]
     assert found["accuracy"] == np.mean(right)
     assert said[-1].startswith(f"test, 8 photos: accuracy {found['accuracy']:.4f} (95 %: ")
+    with pytest.raises(TrainingError, match="one of the run's own photos"):
+        export(Wish(tiny_run.path, tmp_path / "n.onnx", test=labelled), _nothing)
     (tmp_path / "test" / "bright").rename(tmp_path / "test" / "other")
     with pytest.raises(TrainingError, match="'other' is no class of"):
         export(Wish(tiny_run.path, tmp_path / "n.onnx", test=tmp_path / "test"), _nothing)

@@ -20,12 +20,15 @@ from scene_batch_train.continuing import Backup, Commit, KeepBest, Patience
 from scene_batch_train.data_set import prepare
 from scene_batch_train.devices import has_gpu, policy
 from scene_batch_train.photos import PhotoSet
-from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
+from scene_batch_train.recipe import FineTune, Head, Recipe
 from scene_batch_train.robustness import CHANGES
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.training import train
 from scene_batch_train.watching import Watch
 from support import save_shade
+
+_EPOCHS = [("head", "1"), ("head", "2"), ("fine_tune", "1"), ("fine_tune", "2")]
+"""Of the tiny run."""
 
 
 def test_the_run_folder_holds_what_was_made_and_how(tiny_run: RunFolder) -> None:
@@ -40,7 +43,7 @@ def test_the_run_folder_holds_what_was_made_and_how(tiny_run: RunFolder) -> None
     assert parts.count(("dark", "unreadable")) == 1
     with tiny_run.history.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["stage"], row["epoch"]) for row in rows] == [("head", "1"), ("fine_tune", "1")]
+    assert [(row["stage"], row["epoch"]) for row in rows] == _EPOCHS
     assert all(float(row["val_loss"]) > 0 for row in rows)
     assert all(float(row["seconds"]) > 0 for row in rows)
     metrics = tiny_run.read_metrics()
@@ -48,7 +51,7 @@ def test_the_run_folder_holds_what_was_made_and_how(tiny_run: RunFolder) -> None
     assert list(metrics["robustness"]) == list(CHANGES)
     assert metrics["robustness"]["unchanged"] == metrics["validation"]["accuracy"]
     assert metrics["train_photos"] == 18  # with the broken one, 25
-    assert (metrics["head_epochs"], metrics["fine_tuned_epochs"]) == (1, 1)
+    assert (metrics["head_epochs"], metrics["fine_tuned_epochs"]) == (2, 2)
     assert tiny_run.read_version() == "1.0.0"
     pictures = {}
     for path in tiny_run.figures.iterdir():
@@ -224,49 +227,39 @@ class _Stop(Exception):
 
 
 def test_a_training_that_is_broken_off_goes_on_to_the_same_network(
-    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    labelled: Path,
+    tiny_recipe: Recipe,
+    tiny_run: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    recipe = Recipe(
-        weights="none",
-        height=71,
-        width=71,
-        validation=0.25,
-        head=Head(epochs=2, batch_size=8),
-        fine_tune=FineTune(epochs=2, learning_rate=1e-3, batch_size=8, average=0.9),
-        augment=Augment(rotate=5.0, mix=0.5),
-    )
-    whole = train(labelled, recipe, tmp_path / "whole")
+    whole = tiny_run.read_metrics()
     real, begun = Watch.on_train_batch_end, 0
 
     def stop_in_second_epochs(self: Watch, batch: int, logs: dict[str, float]) -> None:
         nonlocal begun
         real(self, batch, logs)
         begun += 1
-        if begun in {7, 15}:  # in the second epoch of the head, of 5 batches, and of the rest, of 3
+        if begun in {7, 16}:  # in the second epoch of the head, of 5 batches, and of the rest, of 3
             raise _Stop
 
     monkeypatch.setattr(Watch, "on_train_batch_end", stop_in_second_epochs)
     for _ in range(2):
         with pytest.raises(_Stop):
-            train(labelled, recipe, tmp_path / "broken")
-    other = dataclasses.replace(recipe, seed=7)
+            train(labelled, tiny_recipe, tmp_path / "broken")
+    other = dataclasses.replace(tiny_recipe, seed=7)
     with pytest.raises(TrainingError, match="unfinished run with another recipe"):
         train(labelled, other, tmp_path / "broken")
-    broken = train(labelled, recipe, tmp_path / "broken")
+    broken = train(labelled, tiny_recipe, tmp_path / "broken")
     assert (broken["head_epochs"], broken["fine_tuned_epochs"]) == (2, 2)
     assert broken["validation"] == whole["validation"]
     ours, theirs = (
-        keras.models.load_model(tmp_path / name / "model.keras", compile=False).get_weights()
-        for name in ("broken", "whole")
+        keras.models.load_model(run.model, compile=False).get_weights()
+        for run in (RunFolder(tmp_path / "broken"), tiny_run)
     )
     assert all(np.allclose(a, b, atol=1e-4) for a, b in zip(ours, theirs, strict=True))
     rows = RunFolder.open(tmp_path / "broken").read_history()
-    assert [(row["stage"], row["epoch"]) for row in rows] == [
-        ("head", "1"),
-        ("head", "2"),
-        ("fine_tune", "1"),
-        ("fine_tune", "2"),
-    ]
+    assert [(row["stage"], row["epoch"]) for row in rows] == _EPOCHS
 
 
 def test_a_kill_while_an_epoch_is_saved_makes_it_be_done_again(tmp_path: Path) -> None:

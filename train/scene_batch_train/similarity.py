@@ -53,7 +53,8 @@ def similar_pairs(thumbnails: Thumbnails) -> npt.NDArray[np.int64]:
 def groups_of(count: int, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Number the groups that pairs make, each photo alone being one: int64 ``(count,)``."""
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    groups: npt.NDArray[np.int64] = connected_components(graph, directed=False)[1]
+    return groups
 
 
 def _bands(thumbnails: Thumbnails) -> npt.NDArray[np.uint16]:
