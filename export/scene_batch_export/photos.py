@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from scene_batch.decode import decode
 from scene_batch.errors import TrainingError
 from scene_batch.preprocess import Preprocess
-from scene_batch.records import Decoded, ImageRef, Pixels, Unreadable
-from scene_batch.sources import Listing, read
-from scene_batch_train.photos import find_photos
+from scene_batch.records import Decoded, ImageRef, Pixels
+from scene_batch.sources import Listing
+from scene_batch_train.photos import find_photos, load_photo
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.splitting import TRAIN, VALIDATION, read_split
 
@@ -129,8 +128,7 @@ def _choose(items: Sequence[Item], count: int) -> list[Item]:
 
 
 def _load(ref: ImageRef, preprocess: Preprocess) -> Pixels | None:
-    data = read(ref)
-    photo = data if isinstance(data, Unreadable) else decode(ref, data, preprocess)
+    photo = load_photo(ref, preprocess)
     return photo.pixels if isinstance(photo, Decoded) else None
 
 

@@ -135,13 +135,11 @@ def _same_bytes(looks: Sequence[Look], pair: Sequence[int]) -> bool:
 def _summary(found: Exploration, duplicates: Sequence[Duplicate]) -> Iterator[str]:
     seen = found.seen
     yield f"{len(seen.looks)} photos in {len(found.classes)} classes"
-    counts = found.counts(_DATA)
+    counts, of_test = found.counts(_DATA), found.counts(_TEST)
+    tested = _TEST in found.part_of.values()
     for name in found.classes:
-        of_test = (
-            f", {found.counts(_TEST)[name]} for testing" if _TEST in found.part_of.values() else ""
-        )
-        yield f"  {name}: {counts[name]}{of_test}"
-    of_data = [counts[name] for name in found.classes if name in set(found.class_of.values())]
+        yield f"  {name}: {counts[name]}" + (f", {of_test[name]} for testing" if tested else "")
+    of_data = [counts[name] for name in found.classes]
     least, most = max(1, min(of_data)), max(of_data)
     if most > _UNBALANCED * least:
         yield f'  unbalanced, {most / least:.1f} to 1: consider class_weights = "balanced"'

@@ -95,8 +95,7 @@ def load(
     """
 
     def load_one(photo: LabelledPhoto) -> Decoded | Unreadable:
-        data = read(photo.ref)
-        return data if isinstance(data, Unreadable) else decode(photo.ref, data, preprocess)
+        return load_photo(photo.ref, preprocess)
 
     unreadable = []
     classes = []
@@ -111,6 +110,12 @@ def load(
         shape = (len(classes), preprocess.height, preprocess.width, 3)
         pixels = np.memmap(file, np.uint8, "r", shape=shape) if classes else np.empty(shape, "u1")
     return PhotoSet(pixels, np.array(classes, np.int64)), unreadable
+
+
+def load_photo(ref: ImageRef, preprocess: Preprocess) -> Decoded | Unreadable:
+    """Read and decode one photo."""
+    data = read(ref)
+    return data if isinstance(data, Unreadable) else decode(ref, data, preprocess)
 
 
 def each(

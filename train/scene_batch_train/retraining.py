@@ -163,13 +163,13 @@ def _gentler(run: RunFolder) -> Recipe:
 
     That of a retrained run is gentle already. Where only the top is trained, it stays as it is.
     """
-    recipe, stage = run.read_recipe(), run.read_recipe().fine_tune
-    if run.read_config()["from"] or not stage.epochs:
+    recipe = run.read_recipe()
+    if run.read_config()["from"] or not recipe.fine_tune.epochs:
         return recipe
     return dataclasses.replace(
         recipe,
         head=_gentler_stage(recipe.head),
-        fine_tune=_gentler_stage(stage),
+        fine_tune=_gentler_stage(recipe.fine_tune),
     )
 
 
