@@ -31,7 +31,7 @@ def colour_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def colours(colour_model: Path) -> Classifier:
     """That model, ready."""
-    return Classifier.load(colour_model, provider="cpu")
+    return Classifier.load(colour_model, provider="cpu", batch_size=8)
 
 
 @pytest.fixture(scope="session")

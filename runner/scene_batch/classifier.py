@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TypeAlias, get_args
+from typing import NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,8 @@ from PIL import Image
 from scene_batch.decode import decode
 from scene_batch.errors import SceneBatchError, UsageError
 from scene_batch.model import ModelCard
+from scene_batch.prefetch import prefetch
+from scene_batch.providers import Provider
 from scene_batch.records import (
     Batch,
     ClassProbability,
@@ -24,8 +28,9 @@ from scene_batch.records import (
     Row,
     Unreadable,
 )
-from scene_batch.session import Provider, Session
+from scene_batch.session import Session
 from scene_batch.sources import Reader
+from scene_batch.threads import Pool
 
 Photo: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[np.uint8]
 """A path or URL, an encoded photo, or pixels: ``uint8 (height, width, 3)`` of any size, RGB."""
@@ -33,6 +38,14 @@ Photo: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[np.uint8]
 
 MAX_BATCH_ITEMS = 256
 """Items of a batch at most, where few of them need the model."""
+
+
+class Classified(NamedTuple):
+    """One batch's rows."""
+
+    rows: list[Row]
+    seconds: float
+    """How long the model took for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +63,7 @@ class Classifier:
     top_k: int
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913 - each a setting
         cls,
         model: str | PathLike[str] | None = None,
         *,
@@ -58,15 +71,17 @@ class Classifier:
         provider: Provider = "auto",
         batch_size: int | None = None,
         threads: int | None = None,
+        bf16: bool = False,
     ) -> Classifier:
         """Load a model file, or the embedded model.
 
         Args:
             model: An ``.onnx`` file that ``scene-batch export`` made; None: the embedded one.
             top_k: Classes to keep for each photo; None: 3, or all where there are fewer.
-            provider: ``auto`` takes CUDA where it runs; the others are taken or refused.
+            provider: ``auto`` takes the fastest one that runs; the others are taken or refused.
             batch_size: Photos at a time; None: what suits the provider.
             threads: Compute threads; None: as many as this process may use.
+            bf16: Compute an fp32 model in bfloat16, which only ``openvino`` does.
 
         Raises:
             ModelError: The file is refused.
@@ -80,7 +95,9 @@ class Classifier:
             if number is not None and number < 1:
                 raise UsageError(f"{name} {number}: take a number from 1, or None")
         path = None if model is None else Path(model)
-        session = Session.open(path, provider=provider, batch_size=batch_size, threads=threads)
+        session = Session.open(
+            path, provider=provider, batch_size=batch_size, threads=threads, bf16=bf16
+        )
         classes = len(session.card.classes)
         if top_k is not None and not 1 <= top_k <= classes:
             raise UsageError(f"top-k {top_k}: the model has {classes} classes; take 1 to {classes}")
@@ -104,11 +121,34 @@ class Classifier:
             photos = [photos]
         reader = Reader()
         loaded = (self._load(photo, reader) for photo in photos)
-        return [row for batch in self.batches(loaded) for row in self.predict(batch)]
+        with closing(self.rows(loaded)) as results:
+            return [row for result in results for row in result.rows]
 
     def decode(self, ref: ImageRef, data: bytes) -> Decoded | Unreadable:
         """Decode an encoded photo into the pixels that this model sees."""
         return decode(ref, data, self.card.preprocess)
+
+    def rows(
+        self, photos: Iterable[Decoded | Row], pool: Pool | None = None
+    ) -> Generator[Classified, None, None]:
+        """Classify photos batch after batch, in order, as many side by side as is best.
+
+        Args:
+            photos: Drawn from in the caller's thread, a batch more ahead than are computed.
+            pool: The threads that do it, before what else they do; None: their own.
+        """
+
+        def classify(batch: Batch) -> Classified:
+            begun = time.perf_counter()
+            rows = self.predict(batch)
+            return Classified(rows, time.perf_counter() - begun)
+
+        calls = self.session.calls
+        batches = self.batches(photos)
+        results: Generator[Classified, None, None]
+        results = prefetch(classify, batches, workers=pool or calls, depth=calls + 1, urgent=True)
+        with closing(results):
+            yield from results
 
     def batches(self, photos: Iterable[Decoded | Row]) -> Iterator[Batch]:
         """Group photos into batches of the session's size, what is a row already in its place."""

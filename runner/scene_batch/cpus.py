@@ -37,3 +37,12 @@ def _quota_v1(cgroups: Path) -> float | None:
         return quota / period if quota > 0 else None
     except (OSError, ValueError):
         return None
+
+
+def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor itself computes in bfloat16; without, it would only be slower."""
+    try:
+        words = cpuinfo.read_text().split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)

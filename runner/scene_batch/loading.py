@@ -13,6 +13,7 @@ from scene_batch.prefetch import Room, TimeLimit, prefetch
 from scene_batch.record import Tally
 from scene_batch.records import Decoded, ImageRef, Row, Unreadable
 from scene_batch.sources import Fetched, Reader
+from scene_batch.threads import Pool
 from scene_batch.update import Item
 
 REMOTE_READERS = 32
@@ -60,8 +61,8 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
     reader: Reader,
     tally: Tally,
     *,
-    readers: int,
-    workers: int,
+    workers: Pool,
+    readers: int | None,
     timeout: float,
 ) -> Generator[Loaded, None, None]:
     """Read and decode photos in order, ahead of the model; rows that stay pass through.
@@ -71,8 +72,8 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
         classifier: What they are decoded for.
         reader: What reads them.
         tally: Where times and retries are counted.
-        readers: Threads that read.
-        workers: Threads that decode.
+        workers: Threads that decode, and what else they are for.
+        readers: Threads that only read, where photos come over a network; None: the workers read.
         timeout: Seconds after which a read that has not come back is given up.
     """
 
@@ -96,12 +97,12 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
         ref = item if isinstance(item, ImageRef) else item.ref
         return _Loading(Unreadable(ref, "timeout", f"no answer within {timeout:g} s"), timeout)
 
-    sizes = _Sizes()
+    session, sizes = classifier.session, _Sizes()
     loaded = prefetch(
         fetch,
         items,
         workers=workers,
-        depth=2 * classifier.session.batch_size + max(workers, readers),
+        depth=(session.calls + 1) * session.batch_size + max(workers.size, readers or 0),
         then=then,
         readers=readers,
         room=Room(ROOM_BYTES, sizes.needed),

@@ -34,7 +34,8 @@ from scene_batch.sinks import Output, Plan, open_output
 from scene_batch.sinks.table import schema
 from scene_batch.sources import Listing, Reader
 from scene_batch.storm import StormWatch
-from scene_batch.update import Item, Retry, old_table, what_to_do
+from scene_batch.threads import Pool
+from scene_batch.update import Retry, old_table, what_to_do
 
 
 def open_sources(job: Job) -> Listing:
@@ -89,8 +90,22 @@ def run(
         listing.go_behind(output.after)
         work = what_to_do(job, listing, table)
         items = islice(work, None if job.limit is None else job.limit - saved)
-        with closing(_load(job, listing, items, classifier, tally)) as photos:
-            for _ in _classify(photos, classifier, output, guard):
+        with (
+            Pool(_workers(job)) as pool,
+            closing(
+                load_ahead(
+                    items,
+                    classifier,
+                    Reader(listing.stores),
+                    tally,
+                    workers=pool,
+                    readers=REMOTE_READERS if listing.may_be_remote else None,
+                    timeout=job.read_timeout,
+                )
+            ) as photos,
+            closing(_classify(photos, classifier, pool, output, guard)) as batches,
+        ):
+            for _ in batches:
                 watch(tally)
         if not tally.rows and not listing.seen and not isinstance(work, Retry):
             raise _no_photo(listing)
@@ -110,46 +125,39 @@ def run(
 def _classify(
     photos: Iterator[Loaded],
     classifier: Classifier,
+    pool: Pool,
     output: Output,
     guard: Callable[[], AbstractContextManager[None]],
-) -> Iterator[None]:
-    """Classify and write batch after batch, each finished before a signal counts."""
-    batches, tally, storm = classifier.batches(photos), output.tally, StormWatch()
-    while True:
-        try:
-            with tally.timing("wait"):
-                batch = next(batches, None)
-        except SceneBatchError:  # what came before it is sound
-            with guard():
-                output.write(storm.sound())
-            raise
-        if batch is None:
-            break
-        with guard():
-            with tally.timing("infer"):
-                rows = classifier.predict(batch)
-            with tally.timing("write"):
-                output.write(storm.sift(rows))
-        storm.check()
-        yield
+) -> Generator[None, None, None]:
+    """Classify and write batch after batch; no signal counts while one is written.
+
+    Where the processor computes, too, the threads that decode do it: as many as there are
+    processors, and none waits for another's turn.
+    """
+    session = classifier.session
+    shared = session.provider == "cpu" and session.calls == pool.size
+    tally, storm = output.tally, StormWatch()
+    with closing(classifier.rows(photos, pool if shared else None)) as results:
+        while True:
+            try:
+                result = next(results, None)
+            except SceneBatchError:  # what came before it is sound
+                with guard():
+                    output.write(storm.sound())
+                raise
+            if result is None:
+                break
+            tally.seconds["infer"] += result.seconds
+            with guard(), tally.timing("write"):
+                output.write(storm.sift(result.rows))
+            storm.check()
+            yield
     with guard():
         output.write(storm.rest())
 
 
-def _load(
-    job: Job, listing: Listing, items: Iterator[Item], classifier: Classifier, tally: Tally
-) -> Generator[Loaded, None, None]:
-    """Photos ahead of the model, with threads for the way that they come."""
-    workers = job.workers or usable_cpus()
-    return load_ahead(
-        items,
-        classifier,
-        Reader(listing.stores),
-        tally,
-        readers=REMOTE_READERS if listing.may_be_remote else workers,
-        workers=workers,
-        timeout=job.read_timeout,
-    )
+def _workers(job: Job) -> int:
+    return job.workers or usable_cpus()
 
 
 def _identity(
@@ -168,7 +176,7 @@ def _identity(
         "top_k": classifier.top_k,
         "columns": schema().names,
         "provider": session.provider,
-        "precision": classifier.card.precision,
+        "precision": session.precision,
         "table": None if table is None else how | table.identity,
     }
 
@@ -225,7 +233,7 @@ def _record(
             "top_k": classifier.top_k,
             "batch_size": session.batch_size,
             "threads": session.threads,
-            "workers": job.workers or usable_cpus(),
+            "workers": _workers(job),
         },
         versions=versions(),
         started_at=tally.started_at.isoformat(timespec="seconds"),

@@ -6,18 +6,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from scene_batch.errors import HungReadsError
+from scene_batch.threads import Pool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-JOIN_SECONDS = 2.0
-"""How long closing waits for threads; those that still work then end with the process."""
+_FEW, _NAP_SECONDS = 8, 0.002
+"""With more items ahead than that, waiting ends when half of them are done, or after so long: the
+caller is not woken for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,13 @@ def prefetch(  # noqa: PLR0913 - each a part of the law
     fetch: Callable[[Item], Any],
     items: Iterable[Item],
     *,
-    workers: int,
+    workers: int | Pool,
     depth: int,
     then: Callable[[Any], Result] = lambda fetched: fetched,
     readers: int | None = None,
     room: Room[Item] | None = None,
     limit: TimeLimit[Item, Result] | None = None,
+    urgent: bool = False,
 ) -> Generator[Result, None, None]:
     """Yield ``then(fetch(item))`` for each item in order, computed up to ``depth`` items ahead.
 
@@ -56,31 +58,49 @@ def prefetch(  # noqa: PLR0913 - each a part of the law
     Args:
         fetch: May hang; the time limit is for it alone.
         items: Drawn from as results are taken.
-        workers: Threads.
+        workers: So many threads, or those of a pool that others use, too.
         depth: Items ahead, at least as many as there are threads that fetch.
         then: What follows, and may take its time.
         readers: Threads that only fetch, so that no worker waits; None: the workers do both.
         room: What the items ahead may need together; None: as much as they need.
         limit: The time limit of ``fetch``; a thread that exceeds it is left alone and replaced.
+        urgent: Whether this goes before what else a shared pool has to do.
 
     Raises:
         HungReadsError: As many calls of ``fetch`` hang at once as there are threads for it.
         Exception: Whatever ``fetch``, ``then`` or ``items`` raised, at its place in the order.
     """
-    fetching = workers if readers is None else readers
-    if min(workers, fetching) < 1 or depth < fetching:
+    number = workers.size if isinstance(workers, Pool) else workers
+    fetching = number if readers is None else readers
+    if min(number, fetching) < 1 or depth < fetching:
         raise ValueError(
             f"need 1 <= workers, 1 <= readers <= depth, got {workers=}, {readers=}, {depth=}"
         )
-    pools = _pools(fetch, then, workers, readers)
-    ahead = _Ahead(pools[0], iter(items), depth, room)
-    hung: list[_Task] = []
-    try:
+    with ExitStack() as pools:
+        pool = workers if isinstance(workers, Pool) else pools.enter_context(Pool(workers))
+        reading = pool if readers is None else pools.enter_context(Pool(readers))
+
+        def submit(task: _Task) -> None:
+            reading.submit(read(task), urgent=urgent)
+
+        def read(task: _Task) -> Callable[[], bool]:
+            def work() -> bool:
+                if task.fetch(fetch):
+                    if reading is pool:
+                        task.finish(then)
+                    else:
+                        pool.submit(lambda: task.finish(then), urgent=urgent)
+                return not task.late
+
+            return work
+
+        ahead = pools.enter_context(_Ahead(submit, iter(items), depth, room))
+        hung: list[_Task] = []
         while task := ahead.next():
             if task.wait(limit.seconds if limit else None):
                 yield task.take()
             elif limit:
-                pools[0].replace_one()
+                reading.replace_one()
                 hung = [other for other in [*hung, task] if other.hangs]
                 yield limit.late(task.item)
                 if len(hung) >= fetching:
@@ -89,12 +109,6 @@ def prefetch(  # noqa: PLR0913 - each a part of the law
                         " check the disk or the network; the same command continues"
                     )
             ahead.done(task)
-    finally:
-        for pool in pools:
-            pool.stop()
-        until = time.monotonic() + JOIN_SECONDS
-        for pool in pools:
-            pool.join(until)
 
 
 def in_thread(call: Callable[[], Result]) -> Result:
@@ -109,18 +123,23 @@ class _Ahead(Generic[Item]):
     """The tasks that were begun and not yet yielded, in order."""
 
     def __init__(
-        self, pool: _Pool, items: Iterator[Item], depth: int, room: Room[Item] | None
+        self,
+        submit: Callable[[_Task], None],
+        items: Iterator[Item],
+        depth: int,
+        room: Room[Item] | None,
     ) -> None:
-        self._pool, self._items, self._depth, self._room = pool, items, depth, room
+        self._submit, self._items, self._depth, self._room = submit, items, depth, room
         self._tasks: deque[_Task] = deque()
         self._drawn: _Task | None = None
         self._needed = 0
+        self._failure: Exception | None = None
 
     def next(self) -> _Task | None:
         """The first of them, once those behind it are begun as far as is allowed."""
         while len(self._tasks) < self._depth:
             if self._drawn is None:
-                item = next(self._items, _END)
+                item = self._draw()
                 if item is _END:
                     break
                 self._drawn = _Task(item, self._room.needs(item) if self._room else 0)
@@ -128,9 +147,31 @@ class _Ahead(Generic[Item]):
                 break
             self._needed += self._drawn.needs
             self._tasks.append(self._drawn)
-            self._pool.submit(self._drawn)
+            self._submit(self._drawn)
             self._drawn = None
+        if not self._tasks and self._failure is not None:
+            raise self._failure
+        if len(self._tasks) > _FEW and not self._tasks[0].is_done:
+            self._tasks[len(self._tasks) // 2].wait_for(_NAP_SECONDS)
         return self._tasks.popleft() if self._tasks else None
+
+    def __enter__(self) -> Self:
+        """Enter: leaving drops what has not begun."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave."""
+        for task in self._tasks:
+            task.dropped = True
+
+    def _draw(self) -> Any:  # noqa: ANN401 - any item
+        """The next item; what is raised instead waits until those before it were yielded."""
+        if self._failure is None:
+            try:
+                return next(self._items, _END)
+            except Exception as error:  # noqa: BLE001 - raised by next
+                self._failure = error
+        return _END
 
     def done(self, task: _Task) -> None:
         """Make room: a task was yielded."""
@@ -148,6 +189,7 @@ class _Task:
         "_error",
         "_finished",
         "_value",
+        "dropped",
         "fetched",
         "item",
         "late",
@@ -157,7 +199,7 @@ class _Task:
     def __init__(self, item: Any, needs: int) -> None:  # noqa: ANN401 - any item
         self.item = item
         self.needs = needs
-        self.fetched = self.late = False
+        self.fetched = self.late = self.dropped = False
         self._begun: float | None = None
         self._value: Any = None
         self._error: BaseException | None = None
@@ -171,6 +213,8 @@ class _Task:
 
     def fetch(self, fetch: Callable[[Any], Any]) -> bool:
         """Begin, in a thread; False when nothing follows."""
+        if self.dropped:
+            return False
         self._begun = time.monotonic()
         try:
             self._value = fetch(self.item)
@@ -183,13 +227,25 @@ class _Task:
             return False
         return True
 
-    def finish(self, then: Callable[[Any], Any]) -> None:
+    def finish(self, then: Callable[[Any], Any]) -> bool:
         """End, in the same thread or another."""
-        try:
-            self._value = then(self._value)
-        except BaseException as error:  # noqa: BLE001 - raised where it is taken
-            self._error = error
-        self._finished.release()
+        if not self.dropped:
+            try:
+                self._value = then(self._value)
+            except BaseException as error:  # noqa: BLE001 - raised where it is taken
+                self._error = error
+            self._finished.release()
+        return True
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its result is there."""
+        return not self._finished.locked()
+
+    def wait_for(self, seconds: float) -> None:
+        """Wait until it is done, but not longer."""
+        if self._finished.acquire(timeout=seconds):
+            self._finished.release()
 
     def wait(self, seconds: float | None) -> bool:
         """Wait until it is done; False when ``fetch`` alone took longer than ``seconds``."""
@@ -212,66 +268,3 @@ class _Task:
         if self._error is not None:
             raise self._error
         return self._value
-
-
-def _pools(
-    fetch: Callable[[Any], Any], then: Callable[[Any], Any], workers: int, readers: int | None
-) -> list[_Pool]:
-    """The pool that fetches, and the one that does what follows where that is another."""
-
-    def both(task: _Task) -> None:
-        if task.fetch(fetch):
-            task.finish(then)
-
-    if readers is None:
-        return [_Pool(both, workers)]
-    second = _Pool(lambda task: task.finish(then), workers, hangs=False)
-
-    def first(task: _Task) -> None:
-        if task.fetch(fetch):
-            second.submit(task)
-
-    return [_Pool(first, readers), second]
-
-
-class _Pool:
-    """Daemon threads: the interpreter does not wait for one that hangs in a read."""
-
-    def __init__(self, work: Callable[[_Task], None], threads: int, *, hangs: bool = True) -> None:
-        self._work = work
-        self._hangs = hangs
-        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        for _ in range(threads):
-            self.replace_one()
-
-    def submit(self, task: _Task) -> None:
-        """Queue a task."""
-        self._tasks.put(task)
-
-    def replace_one(self) -> None:
-        """Start a thread in place of the one that hangs; if that comes back, it goes."""
-        thread = threading.Thread(target=self._run, name="scene-batch-read", daemon=True)
-        thread.start()
-        self._threads.append(thread)
-
-    def stop(self) -> None:
-        """Drop what has not begun, and let the threads go."""
-        try:
-            while True:
-                self._tasks.get_nowait()
-        except Empty:
-            pass
-        for _ in self._threads:
-            self._tasks.put(None)
-
-    def join(self, until: float) -> None:
-        """Wait for them, but not beyond a moment of the monotonic clock."""
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
-
-    def _run(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            self._work(task)
-            if self._hangs and task.late:  # another thread is here in its place
-                return

@@ -1,34 +1,40 @@
-"""ONNX Runtime: one flavour, the provider chosen and verified, threads set, batches padded."""
+"""A model file that computes: batches padded to one size, several calls side by side."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import threading
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from scene_batch.cpus import usable_cpus
-from scene_batch.errors import ModelError, ProviderError, RuntimeMissingError
+from scene_batch.cpus import has_bf16, usable_cpus
+from scene_batch.errors import ModelError, ProviderError, UsageError
 from scene_batch.model import ModelCard, find_model
 from scene_batch.preprocess import Preprocess
+from scene_batch.providers import (
+    Provider,
+    Setup,
+    does_not_run,
+    failures,
+    load_runtime,
+    out_of_memory,
+    start,
+)
+from scene_batch.records import Pixels
 
-Provider = Literal["auto", "cpu", "cuda"]
-
-FLAVOURS = {
-    "onnxruntime": "cpu",
-    "onnxruntime-gpu": "gpu",
-    "onnxruntime-openvino": "openvino",
-}
-"""The distributions that all install a package ``onnxruntime``, and the extra that brings each."""
-
-_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_AUTO_BATCH = {"cpu": 8, "cuda": 64}
-"""On a CPU small batches win: activations stay in its cache (docs/decisions/001)."""
+_BATCH = {"cpu": 4, "openvino": 8, "cuda": 64}
+"""On a processor small batches win: activations stay in its cache (docs/decisions/001)."""
+_LARGEST_BATCH, _CALL_SECONDS = 32, 0.01
+"""On a processor a small model takes more photos at a time, until a call lasts so long: what
+Python does around each call no longer counts then."""
+_CUDA_CALLS = 2
+"""While one batch is computed, the next one is copied."""
 
 
 @dataclass(slots=True)
@@ -38,14 +44,20 @@ class Session:
     path: Path
     card: ModelCard
     provider: str
-    """What really runs: ``cpu`` or ``cuda``."""
+    """What really runs: ``cpu``, ``cuda`` or ``openvino``."""
+    precision: str
+    """What it computes in: the file's precision, or ``bf16``."""
     batch_size: int
-    """Every call of the runtime has this many photos, padded where fewer are given."""
+    """Every call of the runtime has this many photos, padded where fewer are given. It is halved
+    when CUDA's memory is full."""
     threads: int
+    """Compute threads."""
+    calls: int
+    """How many calls are best made side by side."""
     note: str
-    """Why ``auto`` took this provider; empty where there is nothing to say."""
-    _runtime: Any
-    _input: npt.NDArray[np.uint8] = field(repr=False)
+    """What is to be said of the provider; empty where there is nothing."""
+    _runtime: Any = field(repr=False)
+    _inputs: SimpleQueue[npt.NDArray[np.uint8]] = field(default_factory=SimpleQueue, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
@@ -56,141 +68,116 @@ class Session:
         provider: Provider = "auto",
         batch_size: int | None = None,
         threads: int | None = None,
+        bf16: bool = False,
     ) -> Session:
-        """Open a model file; None is the embedded model, the processor's own choice, all cores.
+        """Open a model file.
+
+        Args:
+            model: None: the embedded one.
+            provider: ``auto``: the fastest one that is installed and runs.
+            batch_size: None: what suits the provider and the model.
+            threads: None: as many as this process may use.
+            bf16: Compute an fp32 model in bfloat16, which only ``openvino`` does.
 
         Raises:
             RuntimeMissingError: No ONNX Runtime is installed, or two flavours are.
             ProviderError: The provider asked for does not run here: nothing takes its place.
             ModelError: The file is not an ONNX file, has no metadata, or contradicts it.
+            UsageError: ``bf16`` for a file that is not fp32.
         """
-        runtime = load_runtime()
-        path = find_model(model)
-        threads = threads or usable_cpus()
-        session, took, note = _start(runtime, path, provider, threads)
-        card = ModelCard.from_metadata(session.get_modelmeta().custom_metadata_map, path)
-        _check_shapes(session, card, path)
-        size = batch_size or _AUTO_BATCH[took]
-        shape = (size, card.preprocess.height, card.preprocess.width, 3)
-        return cls(path, card, took, size, threads, note, session, np.zeros(shape, np.uint8))
+        if bf16 and not has_bf16():
+            raise ProviderError("this processor does not compute in bf16; leave --bf16 out")
+        runtime, path, threads = load_runtime(), find_model(model), threads or usable_cpus()
+        setup = Setup(threads, batch_size or _BATCH["openvino"], bf16)
+        started = start(runtime, path, provider, setup)
+        card = ModelCard.from_metadata(started.session.get_modelmeta().custom_metadata_map, path)
+        _check_shapes(started.session, card, path)
+        if bf16 and card.precision != "fp32":
+            raise UsageError(f"--bf16 is for fp32 models; {str(path)!r} is {card.precision}")
+        took = started.provider
+        session = cls(
+            path,
+            card,
+            took,
+            "bf16" if bf16 else card.precision,
+            batch_size or _BATCH[took],
+            threads,
+            _CUDA_CALLS if took == "cuda" else threads,
+            "; ".join(filter(None, (started.note, _better_file(took, card)))),
+            started.session,
+        )
+        if took == "cpu" and batch_size is None:
+            session.batch_size = session._measured_size()
+        for _ in range(session.calls):
+            session._inputs.put(session._blank(session.batch_size))
+        if took == "cuda":  # if its memory is too small for a batch, that shows now
+            session.probabilities(list(session._blank(session.batch_size)))
+        return session
 
-    def probabilities(self, pixels: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
-        """Classify up to ``batch_size`` photos.
+    def probabilities(self, pixels: Sequence[Pixels]) -> npt.NDArray[np.float32]:
+        """Classify photos, ``batch_size`` at a time; safe for threads.
 
         Args:
             pixels: ``uint8 (height, width, 3)`` each, RGB, as ``preprocess`` makes them.
 
         Returns:
             ``float32 (len(pixels), classes)``, softmax, in the photos' order.
+
+        Raises:
+            ProviderError: The provider fails; CUDA's memory does not even hold one photo.
+            ModelError: The model fails on the processor.
         """
+        found, begin = [], 0
+        while begin < len(pixels):
+            size = self.batch_size
+            try:
+                found.append(self._call(pixels[begin : begin + size], size))
+            except failures() as error:
+                if self.provider != "cuda" or size == 1 or not out_of_memory(error):
+                    raise does_not_run(self.provider, self.path, error) from error
+                with self._lock:
+                    self.batch_size = min(self.batch_size, size // 2)
+            else:
+                begin += size
+        return np.concatenate(found) if found else np.empty((0, len(self.card.classes)), np.float32)
+
+    def _call(self, pixels: Sequence[Pixels], size: int) -> npt.NDArray[np.float32]:
         # A fixed shape: no arena growth, no new kernel search for the odd last batch. What lies
         # in the padding does not matter: each photo is computed for itself.
-        with self._lock:  # one input for all callers
+        photos = self._inputs.get()
+        try:
             for place, photo in enumerate(pixels):
-                self._input[place] = photo
-            (probabilities,) = self._runtime.run(["probabilities"], {"image": self._input})
+                photos[place] = photo
+            (probabilities,) = self._runtime.run(["probabilities"], {"image": photos[:size]})
+        finally:
+            self._inputs.put(photos)
         return np.asarray(probabilities[: len(pixels)], np.float32)
 
-
-def installed_flavours() -> list[str]:
-    """The ONNX Runtime distributions that are installed."""
-    found = []
-    for name in FLAVOURS:
+    def _measured_size(self) -> int:
+        """Photos for each call on a processor, by how long one photo takes."""
+        image = {"image": self._blank(1)}
+        begun = time.perf_counter()
         try:
-            importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        found.append(name)
-    return found
+            self._runtime.run(["probabilities"], image)
+        except failures() as error:
+            raise does_not_run(self.provider, self.path, error) from error
+        seconds, size = time.perf_counter() - begun, _BATCH["cpu"]
+        while size < _LARGEST_BATCH and size * seconds < _CALL_SECONDS:
+            size *= 2
+        return size
+
+    def _blank(self, size: int) -> npt.NDArray[np.uint8]:
+        preprocess = self.card.preprocess
+        return np.zeros((size, preprocess.height, preprocess.width, 3), np.uint8)
 
 
-def load_runtime() -> ModuleType:
-    """Import ONNX Runtime.
-
-    Raises:
-        RuntimeMissingError: None is installed, or two: they overwrite each other's files, and
-            CUDA is gone without a word.
-    """
-    found = installed_flavours()
-    if len(found) > 1:
-        keep = found[-1]
-        raise RuntimeMissingError(
-            f"{' and '.join(found)} are both installed and overwrite each other:"
-            f" pip uninstall -y {' '.join(found)} && pip install 'scene-batch[{FLAVOURS[keep]}]'"
+def _better_file(provider: str, card: ModelCard) -> str:
+    if provider == "cuda" and card.precision == "int8":
+        return (
+            "int8 is made for processors: on CUDA the fp16 file of this model is the better one"
+            " (scene-batch export --precision fp16)"
         )
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise RuntimeMissingError(
-            f"ONNX Runtime cannot be imported ({error}):"
-            " pip install 'scene-batch[cpu]' (or [gpu] for CUDA)"
-        ) from None
-    module: ModuleType = onnxruntime
-    return module
-
-
-def _start(
-    runtime: ModuleType, path: Path, provider: Provider, threads: int
-) -> tuple[Any, str, str]:
-    """Start the runtime on the provider asked for; only ``auto`` may choose, and says why."""
-    available = runtime.get_available_providers()
-    if provider == "auto":
-        if _NAMES["cuda"] not in available:
-            return _create(runtime, path, "cpu", threads), "cpu", ""
-        try:
-            return _create(runtime, path, "cuda", threads), "cuda", ""
-        except ProviderError as error:
-            return _create(runtime, path, "cpu", threads), "cpu", f"not cuda: {error}"
-    if _NAMES[provider] not in available:
-        raise ProviderError(
-            f"provider {provider} is not in this ONNX Runtime (it has {', '.join(available)});"
-            f" pip install 'scene-batch[{'gpu' if provider == 'cuda' else 'cpu'}]'"
-        )
-    return _create(runtime, path, provider, threads), provider, ""
-
-
-def _create(runtime: ModuleType, path: Path, provider: str, threads: int) -> Any:  # noqa: ANN401
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors; they are raised, and said once
-    if provider != "cpu":
-        runtime.preload_dlls()
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    try:
-        session = runtime.InferenceSession(
-            str(path), options, providers=[_NAMES[provider]], enable_fallback=0
-        )
-        if provider != "cpu":  # a missing cuDNN shows only at the first convolution
-            _probe(session)
-    except (state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument) as error:
-        raise ModelError(
-            f"{str(path)!r} is not an ONNX file that this ONNX Runtime reads ({_reason(error)});"
-            " check --model"
-        ) from None
-    except (state.Fail, state.RuntimeException, state.EPFail, state.NotImplemented) as error:
-        if provider == "cpu":
-            raise ModelError(f"{str(path)!r} does not run: {_reason(error)}") from None
-        raise ProviderError(f"{provider} does not run here: {_reason(error)}") from None
-    if session.get_providers()[0] != _NAMES[provider]:
-        raise ProviderError(
-            f"asked for {provider}, ONNX Runtime took {session.get_providers()[0]};"
-            " check the driver and the installed libraries"
-        )
-    return session
-
-
-def _probe(session: Any) -> None:  # noqa: ANN401
-    shapes = {
-        i.name: [d if isinstance(d, int) else 1 for d in i.shape] for i in session.get_inputs()
-    }
-    session.run(None, {name: np.zeros(shape, np.uint8) for name, shape in shapes.items()})
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rpartition(" : ")[2].split("\n")[0]
+    return ""
 
 
 def _check_shapes(session: Any, card: ModelCard, path: Path) -> None:  # noqa: ANN401

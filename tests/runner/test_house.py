@@ -30,8 +30,8 @@ _HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "pandas", "torch", "jax"}
 
 # Lowest first: a module imports from rows above its own, or from its own row.
 _RANKS = [
-    {"errors", "records", "cpus", "interruption", "job", "object_store", "shard"},
-    {"preprocess", "model"},
+    {"errors", "records", "cpus", "interruption", "job", "object_store", "shard", "threads"},
+    {"preprocess", "model", "providers"},
     {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record", "storage", "storm"},
     {"classifier"},
     {"update", "golden", "run_table", "card_page"},

@@ -10,6 +10,7 @@ import pytest
 
 from scene_batch.errors import HungReadsError
 from scene_batch.prefetch import Room, TimeLimit, prefetch
+from scene_batch.threads import Pool
 
 
 def _slow_first(number: int) -> int:
@@ -170,3 +171,66 @@ def test_what_follows_a_fetch_may_take_its_time() -> None:
         limit = TimeLimit(0.1, lambda n: -n)
         got = prefetch(abs, range(4), workers=2, depth=2, then=slow, readers=readers, limit=limit)
         assert list(got) == [0, 1, 2, 3]
+
+
+def test_a_failure_of_the_items_waits_for_those_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield from range(5)
+        raise OSError("the listing ends here")
+
+    got = prefetch(_slow_first, items(), workers=2, depth=4)
+    assert [next(got) for _ in range(5)] == [n * n for n in range(5)]
+    with pytest.raises(OSError, match="ends here"):
+        next(got)
+
+
+def test_two_share_a_pool_and_the_urgent_one_goes_first() -> None:
+    begun: list[str] = []
+    hold = threading.Event()
+
+    def note(name: str) -> str:
+        hold.wait(10)
+        begun.append(name)
+        return name
+
+    with Pool(1) as pool:
+        later = prefetch(note, ["a1", "a2", "a3"], workers=pool, depth=3)
+        first = prefetch(note, ["b1", "b2"], workers=pool, depth=2, urgent=True)
+        threading.Timer(0.2, hold.set).start()  # by then both have submitted
+        drawn = threading.Thread(target=lambda: begun.append(f"got {next(later)}"))
+        drawn.start()
+        assert list(first) == ["b1", "b2"]
+        drawn.join(10)
+        assert list(later) == ["a2", "a3"]
+    order = [name for name in begun if not name.startswith("got")]
+    assert order.index("b1") <= 1
+    assert order.index("b2") < order.index("a3")
+    assert order[-1] == "a3"
+
+
+def test_closing_one_leaves_the_pool_to_the_other() -> None:
+    with Pool(2) as pool:
+        dropped = prefetch(_slow_first, range(1000), workers=pool, depth=50)
+        assert next(dropped) == 0
+        dropped.close()
+        assert list(prefetch(_slow_first, range(20), workers=pool, depth=5)) == [
+            n * n for n in range(20)
+        ]
+    assert not [t for t in threading.enumerate() if t.name == "scene-batch"]
+
+
+def test_a_hang_in_a_shared_pool_leaves_it_its_size() -> None:
+    hold = threading.Event()
+
+    def fetch(number: int) -> int:
+        if number == 0:
+            hold.wait(10)
+        return number
+
+    with Pool(1) as pool:
+        limit = TimeLimit(0.05, lambda number: -1 - number)
+        got = prefetch(fetch, [0], workers=pool, depth=1, limit=limit)
+        assert next(got) == -1
+        got.close()
+        assert list(prefetch(_slow_first, range(4), workers=pool, depth=2)) == [0, 1, 4, 9]
+        hold.set()

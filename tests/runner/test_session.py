@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,16 @@ import onnx
 import pytest
 
 from scene_batch import cpus, session
-from scene_batch.errors import ModelError, ModelNotFoundError, ProviderError, RuntimeMissingError
+from scene_batch.classifier import Classifier
+from scene_batch.errors import (
+    ModelError,
+    ModelNotFoundError,
+    ProviderError,
+    RuntimeMissingError,
+    UsageError,
+)
+from scene_batch.job import Job
+from scene_batch.pipeline import run
 from scene_batch.preprocess import Preprocess
 from scene_batch.session import Session
 from support import COLOURS, SIDE, save_colour_model
@@ -104,6 +114,173 @@ def test_a_fall_back_inside_the_runtime_is_seen(
     opened = Session.open(colour_model, provider="auto")
     assert opened.provider == "cpu"
     assert "not cuda: asked for cuda" in opened.note
+
+
+class _Hardware:
+    """An ONNX Runtime that lists a provider of hardware which is not here, and computes without it.
+
+    Like a real one it fails in a call, of more photos than ``room``, where memory is full.
+    """
+
+    def __init__(self, real: Any, listed: list[str], room: int = 1000) -> None:
+        self._real, self._listed, self._room = real, listed, room
+        self.options: dict[str, str] = {}
+        self.sizes: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def get_available_providers(self) -> list[str]:
+        return self._listed
+
+    def preload_dlls(self) -> None:
+        """The real one prints what it misses."""
+
+    def InferenceSession(
+        self, path: str, _: Any, providers: list[str], provider_options: Any, **__: Any
+    ) -> Any:
+        (self.options,) = provider_options
+        return _OnHardware(self, self._real.InferenceSession(path), providers[0])
+
+    def computes(self, size: int) -> None:
+        self.sizes.append(size)
+        if size > self._room:
+            from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+
+            raise RuntimeException(f"BFCArena: Failed to allocate memory for requested {size}")
+
+
+class _OnHardware:
+    def __init__(self, hardware: _Hardware, real: Any, provider: str) -> None:
+        self._hardware, self._real, self._provider = hardware, real, provider
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def get_providers(self) -> list[str]:
+        return [self._provider, "CPUExecutionProvider"]
+
+    def run(self, names: Any, values: dict[str, Any]) -> Any:
+        if self._provider != _CPU:
+            self._hardware.computes(len(values["image"]))
+        return self._real.run(names, values)
+
+
+_CUDA, _OPENVINO, _CPU = (f"{name}ExecutionProvider" for name in ("CUDA", "OpenVINO", "CPU"))
+
+
+def _with(monkeypatch: pytest.MonkeyPatch, *listed: str, room: int = 1000) -> _Hardware:
+    import onnxruntime
+
+    hardware = _Hardware(onnxruntime, list(listed), room)
+    monkeypatch.setattr(session, "load_runtime", lambda: hardware)
+    return hardware
+
+
+def test_auto_takes_the_fastest_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, colour_model: Path
+) -> None:
+    _with(monkeypatch, _CPU, _OPENVINO, _CUDA)
+    assert Session.open(colour_model).provider == "cuda"
+    _with(monkeypatch, _CPU, _OPENVINO)
+    assert Session.open(colour_model).provider == "openvino"
+    _with(monkeypatch, _CPU, _OPENVINO, _CUDA, room=0)  # no photo at all: it is given up
+    opened = Session.open(colour_model)
+    assert opened.provider == "cpu"
+    assert "not cuda: cuda does not run here" in opened.note
+    assert "not openvino: openvino does not run here" in opened.note
+
+
+@pytest.mark.parametrize("room", [1, 5, 40])
+def test_where_cudas_memory_is_full_the_batch_is_halved_and_all_is_computed(
+    monkeypatch: pytest.MonkeyPatch, colour_model: Path, room: int
+) -> None:
+    hardware = _with(monkeypatch, _CUDA, _CPU, room=room)
+    opened = Session.open(colour_model, provider="cuda")
+    pixels = _pixels(100)
+    got = opened.probabilities(pixels)
+    assert opened.batch_size == max(size for size in (1, 2, 4, 8, 16, 32, 64) if size <= room)
+    assert hardware.sizes[-1] == opened.batch_size
+    monkeypatch.undo()
+    want = Session.open(colour_model, provider="cpu").probabilities(pixels)
+    assert np.array_equal(got, want)
+
+
+def test_memory_that_fills_up_in_the_middle_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, album: Path, colour_model: Path, tmp_path: Path
+) -> None:
+    hardware = _with(monkeypatch, _CUDA, _CPU)
+    classifier = Classifier.load(colour_model, provider="cuda", batch_size=8)
+    hardware._room = 2
+    record = run(Job((str(album),), str(tmp_path / "p.jsonl")), classifier)
+    monkeypatch.undo()
+    plain = Classifier.load(colour_model, provider="cpu", batch_size=1)
+    run(Job((str(album),), str(tmp_path / "q.jsonl")), plain)
+    assert (record.photos, record.provider) == (30, "cuda")
+    assert (tmp_path / "p.jsonl").read_bytes() == (tmp_path / "q.jsonl").read_bytes()
+    assert record.settings["batch_size"] == 2
+
+
+def test_no_room_for_one_photo_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, colour_model: Path
+) -> None:
+    hardware = _with(monkeypatch, _CUDA, _CPU)
+    opened = Session.open(colour_model, provider="cuda")
+    hardware._room = 0
+    with pytest.raises(ProviderError, match="cuda does not run here: BFCArena: Failed to allocate"):
+        opened.probabilities(_pixels(3))
+
+
+def test_on_cuda_an_int8_file_is_said_to_be_the_worse_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = save_colour_model(tmp_path / "m.onnx", precision="int8")
+    assert Session.open(path, provider="cpu").note == ""
+    _with(monkeypatch, _CUDA, _CPU)
+    assert "fp16 file of this model is the better one" in Session.open(path).note
+
+
+def test_openvino_keeps_the_precision_unless_bf16_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, colour_model: Path, tmp_path: Path
+) -> None:
+    hardware = _with(monkeypatch, _OPENVINO, _CPU)
+    monkeypatch.setattr(session, "has_bf16", lambda: True)
+    opened = Session.open(colour_model, threads=3)
+    config = json.loads(hardware.options["load_config"])["CPU"]
+    assert config["INFERENCE_PRECISION_HINT"] == "f32"
+    assert (config["NUM_STREAMS"], config["INFERENCE_NUM_THREADS"]) == ("3", "3")
+    assert (opened.precision, opened.calls) == ("fp32", 3)
+    opened = Session.open(colour_model, bf16=True)
+    assert json.loads(hardware.options["load_config"])["CPU"]["INFERENCE_PRECISION_HINT"] == "bf16"
+    assert opened.precision == "bf16"
+    int8 = save_colour_model(tmp_path / "m.onnx", precision="int8")
+    with pytest.raises(UsageError, match="--bf16 is for fp32 models"):
+        Session.open(int8, bf16=True)
+
+
+def test_bf16_is_refused_where_it_would_not_be_computed(
+    monkeypatch: pytest.MonkeyPatch, colour_model: Path
+) -> None:
+    monkeypatch.setattr(session, "has_bf16", lambda: False)
+    with pytest.raises(ProviderError, match="this processor does not compute in bf16"):
+        Session.open(colour_model, bf16=True)
+    monkeypatch.setattr(session, "has_bf16", lambda: True)
+    _with(monkeypatch, _CUDA, _CPU)
+    for provider, words in (("auto", "provider openvino"), ("cpu", "cpu does not compute")):
+        with pytest.raises(ProviderError, match=words):
+            Session.open(colour_model, provider=provider, bf16=True)  # type: ignore[arg-type]
+
+
+def test_a_processor_says_whether_it_has_bf16(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    for flags, has in (("fpu avx512_bf16 sse", True), ("fpu avx2 sse", False)):
+        cpuinfo.write_text(f"processor : 0\nflags : {flags}\n")
+        assert cpus.has_bf16(cpuinfo) is has
+    assert not cpus.has_bf16(tmp_path / "none")
+
+
+def test_a_small_model_takes_more_photos_at_a_time(colour_model: Path) -> None:
+    assert Session.open(colour_model, provider="cpu").batch_size == 32
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model at all", b"\x08\x07\x12\x04junk"])

@@ -58,7 +58,7 @@ def _version(name: str) -> str:
 
 
 def _runtime(_: Path) -> Iterator[str]:
-    from scene_batch.session import installed_flavours, load_runtime
+    from scene_batch.providers import installed_flavours, load_runtime
 
     runtime = load_runtime()
     yield f"{', '.join(installed_flavours()) or 'onnxruntime'} {runtime.__version__}"

@@ -6,8 +6,8 @@ import click
 
 provider_option = click.option(
     "--provider",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=click.Choice(["auto", "cpu", "cuda", "openvino"]),
     default="auto",
     show_default=True,
-    help="What computes; cuda never becomes cpu.",
+    help="What computes; auto takes the fastest that runs, the others never become another.",
 )

@@ -20,8 +20,8 @@ from scene_batch.errors import Interrupted
 from scene_batch.interruption import Interruption
 
 if TYPE_CHECKING:
+    from scene_batch.providers import Provider
     from scene_batch.record import RunRecord
-    from scene_batch.session import Provider
 
 TOO_MANY_UNREADABLE = 3
 MOST = 1024
@@ -103,6 +103,7 @@ class Seconds(click.ParamType[float]):
 @_auto_option("--batch-size", "Photos that the model takes at a time; no row depends on it.")
 @_auto_option("--workers", "Threads that read and decode.")
 @_auto_option("--threads", "Compute threads.")
+@click.option("--bf16", is_flag=True, help="Compute an fp32 model in bfloat16: openvino only.")
 @click.option(
     "--max-unreadable",
     type=CountOrShare(),
@@ -140,6 +141,7 @@ def command(
     batch_size: int | None,
     workers: int | None,
     threads: int | None,
+    bf16: bool,
     max_unreadable: str,
     shard: str | None,
     limit: int | None,
@@ -209,7 +211,12 @@ def command(
             listing = pipeline.open_sources(job)  # what is wrong is said before the model is opened
             with interruption.held_off():
                 classifier = Classifier.load(
-                    model, top_k=top_k, provider=provider, batch_size=batch_size, threads=threads
+                    model,
+                    top_k=top_k,
+                    provider=provider,
+                    batch_size=batch_size,
+                    threads=threads,
+                    bf16=bf16,
                 )
             progress.note(classifier.session.note)
             if not listing.continuable or out == "-":

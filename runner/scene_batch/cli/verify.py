@@ -10,7 +10,7 @@ import click
 from scene_batch.cli.options import provider_option
 
 if TYPE_CHECKING:
-    from scene_batch.session import Provider
+    from scene_batch.providers import Provider
 
 
 @click.command("verify")
