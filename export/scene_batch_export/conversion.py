@@ -7,6 +7,8 @@ import os
 import keras
 import onnx
 
+from scene_batch_export.folding import fold_scaling
+
 OPSET = 18
 """The newest that tf2onnx writes."""
 
@@ -32,6 +34,7 @@ def to_onnx(model: keras.Model) -> onnx.ModelProto:
     converted: onnx.ModelProto
     converted, _ = tf2onnx.convert.from_function(network, input_signature=[signature], opset=OPSET)
     _rename_output(converted, "probabilities")
+    fold_scaling(converted)
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     return converted

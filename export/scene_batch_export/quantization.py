@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from scene_batch.records import Pixels
+from scene_batch_export.folding import PIXELS, feed_bytes
 
 CALIBRATION_PERCENTILE = 99.999
 """Share of activations that are kept in range, in %: closest to fp32 (docs/decisions/002)."""
@@ -78,10 +80,20 @@ def to_int8(model: onnx.ModelProto, pixels: Sequence[Pixels]) -> onnx.ModelProto
                 # Photo by photo (for any method, despite its name): a layer's outputs for all of
                 # the photos at once would take gigabytes.
                 "CalibStridedMinMax": 1,
+                "TensorQuantOverrides": _bytes_as_they_are(model),
             },
             nodes_to_exclude=_last_layer(onnx.load(prepared)),
         )
-        return onnx.load(int8)
+        quantised = onnx.load(int8)
+    feed_bytes(quantised)
+    return quantised
+
+
+def _bytes_as_they_are(model: onnx.ModelProto) -> dict[str, list[dict[str, Any]]]:
+    """What keeps the photo's bytes unrounded, where the scaling was folded."""
+    folded = any(PIXELS in node.output for node in model.graph.node)
+    as_they_are = {"scale": np.array(1, np.float32), "zero_point": np.array(0, np.uint8)}
+    return {PIXELS: [as_they_are]} if folded else {}
 
 
 def _last_layer(model: onnx.ModelProto) -> list[str]:

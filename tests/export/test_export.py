@@ -60,6 +60,13 @@ def test_the_file_computes_what_keras_does(tiny_run: RunFolder, fp32: Path) -> N
     assert difference.largest <= 1e-4
 
 
+def test_an_export_computes_nothing_before_its_first_convolution(fp32: Path, int8: Path) -> None:
+    kinds = {path: [node.op_type for node in onnx.load(path).graph.node] for path in (fp32, int8)}
+    assert kinds[fp32][:3] == ["Transpose", "Cast", "Conv"]
+    first = kinds[int8].index("Conv")
+    assert {"Cast", "Mul", "Add", "QuantizeLinear"}.isdisjoint(kinds[int8][:first])
+
+
 def test_fp16_takes_and_gives_what_fp32_does(
     tiny_run: RunFolder, fp32: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,104 @@
+"""What the first layers compute on every photo, computed once: exact rewritings of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+_NCHW = (0, 3, 1, 2)
+
+PIXELS = "pixels"
+"""The tensor that goes into the first convolution of a graph that was folded: the photo's bytes,
+as floats."""
+
+
+def fold_scaling(model: onnx.ModelProto) -> None:
+    """Fold the input's scaling into the first convolution, in place.
+
+    For ``x`` in 0 to 255, ``conv(a x + b, W) + c = conv(x, a W) + (c + b sum(W))``: exact where the
+    convolution pads nothing, since padding would be zeros after the scaling, not before it. The
+    photo's bytes then go into the convolution as they are, which int8 needs no rounding for. A
+    graph of another shape is left as it is.
+    """
+    graph = model.graph
+    constants = {each.name: each for each in graph.initializer}
+    chain = list(_chain(graph))
+    if [node.op_type for node in chain] != ["Cast", "Mul", "Add", "Transpose", "Conv"]:
+        return
+    cast, mul, add, transpose, conv = chain
+    factor, offset = (_scalar(node, constants) for node in (mul, add))
+    if factor is None or offset is None or _pads(conv):
+        return
+    weights = numpy_helper.to_array(constants[conv.input[1]]).astype(np.float64)
+    bias = numpy_helper.to_array(constants[conv.input[2]]) if conv.input[2:] else 0.0
+    folded = {
+        "folded_weights": factor * weights,
+        "folded_bias": bias + offset * weights.sum(axis=(1, 2, 3)),
+    }
+    conv.input[:] = [PIXELS, *folded]
+    graph.initializer.extend(
+        numpy_helper.from_array(value.astype(np.float32), name) for name, value in folded.items()
+    )
+    first = onnx.helper.make_node("Transpose", [graph.input[0].name], ["turned"], perm=_NCHW)
+    then = onnx.helper.make_node("Cast", ["turned"], [PIXELS], to=onnx.TensorProto.FLOAT)
+    rest = [node for node in graph.node if node not in (cast, mul, add, transpose)]
+    _replace(graph, [first, then, *rest])
+
+
+def feed_bytes(model: onnx.ModelProto) -> None:
+    """Let the quantised first convolution take the photo's bytes themselves, in place.
+
+    Where they are quantised by a scale of 1 and a zero point of 0, making them floats and rounding
+    these is the identity.
+    """
+    graph = model.graph
+    constants = {each.name: each for each in graph.initializer}
+    cast = next((node for node in graph.node if PIXELS in node.output), None)
+    users = [node for node in graph.node if PIXELS in node.input]
+    if cast is None or [node.op_type for node in users] != ["QuantizeLinear"]:
+        return
+    (quantize,) = users
+    scale, zero_point = (numpy_helper.to_array(constants[name]) for name in quantize.input[1:])
+    if scale != 1 or zero_point != 0:
+        return
+    for node in graph.node:
+        node.input[:] = [cast.input[0] if n == quantize.output[0] else n for n in node.input]
+    _replace(graph, [node for node in graph.node if node not in (cast, quantize)])
+
+
+def _replace(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
+    """Give a graph other nodes, and drop the constants that none of them uses."""
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+    used = {name for node in copies for name in node.input}
+    kept = [constant for constant in graph.initializer if constant.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _chain(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """The nodes from the input to the first convolution, as long as each has one user."""
+    name = graph.input[0].name
+    while len(users := [node for node in graph.node if name in node.input]) == 1:
+        yield users[0]
+        if users[0].op_type == "Conv":
+            return
+        name = users[0].output[0]
+
+
+def _scalar(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> float | None:
+    """The one number that a node multiplies by or adds."""
+    found = [numpy_helper.to_array(constants[name]) for name in node.input if name in constants]
+    return float(found[0].item()) if len(found) == 1 and found[0].size == 1 else None
+
+
+def _pads(conv: onnx.NodeProto) -> bool:
+    values = {each.name: onnx.helper.get_attribute_value(each) for each in conv.attribute}
+    return any(values.get("pads", [])) or values.get("auto_pad", b"NOTSET") not in (
+        b"NOTSET",
+        b"VALID",
+    )
