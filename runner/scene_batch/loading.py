@@ -16,8 +16,6 @@ from scene_batch.sources import Fetched, Reader
 from scene_batch.threads import Pool
 from scene_batch.update import Item
 
-REMOTE_READERS = 32
-"""Photos on their way at once where they come over a network; a waiting thread costs nothing."""
 ROOM_BYTES = 128 << 20
 """Of the photos ahead, still encoded."""
 UNKNOWN_BYTES = 4 << 20
@@ -97,10 +95,19 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
         ref = item if isinstance(item, ImageRef) else item.ref
         return _Loading(Unreadable(ref, "timeout", f"no answer within {timeout:g} s"), timeout)
 
+    def listed() -> Iterator[Item]:
+        while True:
+            begun = time.perf_counter()
+            item = next(items, None)
+            tally.seconds["list"] += time.perf_counter() - begun
+            if item is None:
+                return
+            yield item
+
     session, sizes = classifier.session, _Sizes()
     loaded = prefetch(
         fetch,
-        items,
+        listed(),
         workers=workers,
         depth=(session.calls + 1) * session.batch_size + max(workers.size, readers or 0),
         then=then,

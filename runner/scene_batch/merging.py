@@ -200,7 +200,10 @@ def _merged_record(records: Sequence[Mapping[str, Any]], job: str) -> RunRecord:
 
     first = records[0]
     photos, seconds = sum(r["photos"] for r in records), sum(r["seconds"] for r in records)
-    stages = {stage: round(value, 3) for stage, value in total("stage_seconds").items()}
+    stages = {
+        stage: {key: round(sum(r["stages"][stage][key] for r in records), 3) for key in values}
+        for stage, values in first["stages"].items()
+    }
     of_sources = zip(*(r["photos_per_source"] for r in records), strict=True)
     values = {
         **first,
@@ -217,8 +220,9 @@ def _merged_record(records: Sequence[Mapping[str, Any]], job: str) -> RunRecord:
         "started_at": min(r["started_at"] for r in records),
         "attempts": max(r["attempts"] for r in records),
         "seconds": round(seconds, 3),
-        "stage_seconds": stages,
+        "stages": stages,
         "photos_per_second": round(photos / seconds, 1) if seconds else 0.0,
         "bottleneck": bottleneck(stages),
+        "hint": "",
     }
     return RunRecord(**values)

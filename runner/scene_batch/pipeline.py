@@ -19,12 +19,11 @@ from dataclasses import asdict, replace
 from itertools import islice
 
 from scene_batch.classifier import Classifier
-from scene_batch.cpus import usable_cpus
 from scene_batch.errors import AccountingError, OutputBusyError, SceneBatchError, SourceError
 from scene_batch.interruption import Interruption
 from scene_batch.job import Job
 from scene_batch.ledger import fingerprint
-from scene_batch.loading import REMOTE_READERS, Loaded, load_ahead
+from scene_batch.loading import Loaded, load_ahead
 from scene_batch.model import sha256
 from scene_batch.object_store import Stores, identified, shown
 from scene_batch.record import RunRecord, Tally, bottleneck, versions
@@ -33,6 +32,7 @@ from scene_batch.run_table import RunTable
 from scene_batch.sinks import Output, Plan, open_output
 from scene_batch.sinks.table import schema
 from scene_batch.sources import Listing, Reader
+from scene_batch.staffing import Staff, hint
 from scene_batch.storm import StormWatch
 from scene_batch.threads import Pool
 from scene_batch.update import Retry, old_table, what_to_do
@@ -90,8 +90,9 @@ def run(
         listing.go_behind(output.after)
         work = what_to_do(job, listing, table)
         items = islice(work, None if job.limit is None else job.limit - saved)
+        staff = Staff.of(classifier.session, workers=job.workers, remote=listing.may_be_remote)
         with (
-            Pool(_workers(job)) as pool,
+            Pool(staff.workers) as pool,
             closing(
                 load_ahead(
                     items,
@@ -99,11 +100,13 @@ def run(
                     Reader(listing.stores),
                     tally,
                     workers=pool,
-                    readers=REMOTE_READERS if listing.may_be_remote else None,
+                    readers=staff.readers,
                     timeout=job.read_timeout,
                 )
             ) as photos,
-            closing(_classify(photos, classifier, pool, output, guard)) as batches,
+            closing(
+                _classify(photos, classifier, pool if staff.shared else None, output, guard)
+            ) as batches,
         ):
             for _ in batches:
                 watch(tally)
@@ -112,7 +115,7 @@ def run(
         with guard():
             output.save()
         _account_for(saved + work.found, tally.rows, output.rows_saved)
-        record = _record(job, listing, classifier, identity, tally)
+        record = _record(job, listing, classifier, identity, tally, staff)
         if isinstance(work, Retry):  # nothing was listed
             old = work.table.record
             settings = {**record.settings, "lists": old["settings"]["lists"]}
@@ -125,19 +128,13 @@ def run(
 def _classify(
     photos: Iterator[Loaded],
     classifier: Classifier,
-    pool: Pool,
+    pool: Pool | None,
     output: Output,
     guard: Callable[[], AbstractContextManager[None]],
 ) -> Generator[None, None, None]:
-    """Classify and write batch after batch; no signal counts while one is written.
-
-    Where the processor computes, too, the threads that decode do it: as many as there are
-    processors, and none waits for another's turn.
-    """
-    session = classifier.session
-    shared = session.provider == "cpu" and session.calls == pool.size
+    """Classify and write batch after batch; no signal counts while one is written."""
     tally, storm = output.tally, StormWatch()
-    with closing(classifier.rows(photos, pool if shared else None)) as results:
+    with closing(classifier.rows(photos, pool)) as results:
         while True:
             try:
                 result = next(results, None)
@@ -154,10 +151,6 @@ def _classify(
             yield
     with guard():
         output.write(storm.rest())
-
-
-def _workers(job: Job) -> int:
-    return job.workers or usable_cpus()
 
 
 def _identity(
@@ -198,15 +191,17 @@ def _account_for(found: int, classified: int, written: int) -> None:
         )
 
 
-def _record(
+def _record(  # noqa: PLR0913, PLR0917 - all that it records
     job: Job,
     listing: Listing,
     classifier: Classifier,
     identity: dict[str, object],
     tally: Tally,
+    staff: Staff,
 ) -> RunRecord:
-    session = classifier.session
-    seconds = tally.elapsed
+    session, seconds = classifier.session, tally.elapsed
+    stages = tally.stages(staff.threads())
+    slowest = bottleneck(stages)
     unreadable = sum(tally.unreadable.values())
     return RunRecord(
         job=fingerprint(identity),
@@ -233,13 +228,15 @@ def _record(
             "top_k": classifier.top_k,
             "batch_size": session.batch_size,
             "threads": session.threads,
-            "workers": _workers(job),
+            "precision": session.precision,
+            "workers": staff.workers,
         },
         versions=versions(),
         started_at=tally.started_at.isoformat(timespec="seconds"),
         attempts=tally.attempts,
         seconds=round(seconds, 3),
-        stage_seconds={stage: round(value, 3) for stage, value in tally.seconds.items()},
+        stages=stages,
         photos_per_second=round(tally.rows / seconds, 1),
-        bottleneck=bottleneck(tally.seconds),
+        bottleneck=slowest,
+        hint=hint(stages, slowest, session),
     )

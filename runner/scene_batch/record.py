@@ -15,9 +15,9 @@ from typing import Any
 
 from scene_batch.records import Prediction, Row
 
-STAGES = ("read", "decode", "wait", "infer", "write")
-"""What takes time. Reading and decoding add up over their threads; waiting is the model's, for
-photos; the last three follow each other in one thread."""
+STAGES = ("list", "read", "decode", "infer", "write")
+"""What takes time, in the order in which a photo passes; reading, decoding and the model in several
+threads each, or in turn in the same ones."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Tally:
     retries: int = 0
     """Reads of remote photos that were tried again."""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
-    """By stage."""
+    """In which the threads of a stage were busy, by stage."""
     _before: float = 0.0
     _begun: float = field(default_factory=time.monotonic)
 
@@ -95,13 +95,28 @@ class Tally:
         finally:
             self.seconds[stage] += time.perf_counter() - begun
 
+    def stages(self, threads: Mapping[str, int]) -> dict[str, dict[str, float]]:
+        """Each stage's threads, and the seconds in which they were busy with it and were not."""
+        whole = self.elapsed
+        return {
+            stage: {
+                "threads": threads[stage],
+                "busy_seconds": round(busy, 3),
+                "waiting_seconds": round(max(0.0, threads[stage] * whole - busy), 3),
+            }
+            for stage, busy in self.seconds.items()
+        }
 
-def bottleneck(seconds: Mapping[str, float]) -> str:
-    """The stage that decided the speed, by the seconds of each."""
-    longest = max(("infer", "wait", "write"), key=seconds.__getitem__)
-    if longest == "wait":
-        return max(("decode", "read"), key=seconds.__getitem__)
-    return longest
+
+def share_busy(stage: Mapping[str, float]) -> float:
+    """How busy a stage's threads were, 0 to 1."""
+    whole = stage["busy_seconds"] + stage["waiting_seconds"]
+    return stage["busy_seconds"] / whole if whole else 0.0
+
+
+def bottleneck(stages: Mapping[str, Mapping[str, float]]) -> str:
+    """The stage that decided the speed: the one whose threads were busiest."""
+    return max(stages, key=lambda stage: share_busy(stages[stage]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +139,12 @@ class RunRecord:
     started_at: str
     attempts: int
     seconds: float
-    stage_seconds: Mapping[str, float]
+    stages: Mapping[str, Mapping[str, float]]
+    """By stage: ``threads``, ``busy_seconds`` and ``waiting_seconds``, summed over the threads."""
     photos_per_second: float
     bottleneck: str
+    hint: str = ""
+    """The setting that would make another run like this faster; empty where none is known."""
 
     def to_json(self) -> str:
         """The record as readable JSON."""

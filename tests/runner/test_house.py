@@ -33,7 +33,7 @@ _RANKS = [
     {"errors", "records", "cpus", "interruption", "job", "object_store", "shard", "threads"},
     {"preprocess", "model", "providers"},
     {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record", "storage", "storm"},
-    {"classifier"},
+    {"classifier", "staffing"},
     {"update", "golden", "run_table", "card_page"},
     {"loading", "merging"},
     {"pipeline"},

@@ -17,10 +17,10 @@ import pytest
 from scene_batch import pipeline
 from scene_batch.classifier import Classifier
 from scene_batch.errors import AccountingError, OutputError, OutputExistsError, SourceError
-from scene_batch.loading import REMOTE_READERS
 from scene_batch.pipeline import Job, run
 from scene_batch.record import Tally
 from scene_batch.sources import Listing
+from scene_batch.staffing import REMOTE_READERS
 from support import HARD, command, process_environment, save_photo, save_shade
 
 
@@ -179,7 +179,11 @@ def test_the_record_counts_and_says_what_ran(
     assert beside["model"]["name"] == "colours"
     assert len(beside["model"]["sha256"]) == 64
     assert beside["settings"]["workers"] == 2
-    assert set(beside["stage_seconds"]) == {"read", "decode", "wait", "infer", "write"}
+    assert list(beside["stages"]) == ["list", "read", "decode", "infer", "write"]
+    for stage in beside["stages"].values():
+        whole = stage["threads"] * record.seconds
+        assert stage["busy_seconds"] + stage["waiting_seconds"] == pytest.approx(whole, abs=0.01)
+    assert beside["stages"]["infer"]["busy_seconds"] > 0
     assert {"scene_batch", "onnxruntime", "pillow"} < set(beside["versions"])
 
 

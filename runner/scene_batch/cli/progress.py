@@ -17,6 +17,7 @@ LINE_SECONDS = 10.0
 """Without a terminal, a line that often: a log that is readable and shows life."""
 
 _STAGE_NAMES = {
+    "list": "listing",
     "read": "reading",
     "decode": "decoding",
     "infer": "the model",
@@ -83,7 +84,8 @@ class Progress:
             *([f"{record.retries} reads retried"] if record.retries else []),
             f"{record.photos_per_second:.0f} photos/s",
             f"bottleneck {_STAGE_NAMES[record.bottleneck]}",
-            f"provider {record.provider}",
+            f"provider {record.provider}" + (" in bf16" if _in_bf16(record) else ""),
+            *([record.hint] if record.hint else []),
         ]
         self._say("; ".join(parts), event="summary", **json.loads(record.to_json()))
 
@@ -93,3 +95,7 @@ class Progress:
         if self._as_json:
             text = json.dumps({"text": text} | fields, ensure_ascii=False)
         click.echo(text, err=True)
+
+
+def _in_bf16(record: RunRecord) -> bool:
+    return record.settings.get("precision") == "bf16"

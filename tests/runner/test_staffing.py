@@ -1,0 +1,88 @@
+"""Which threads do what, which stage held a run up, and what would have helped."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from scene_batch import staffing
+from scene_batch.record import bottleneck
+from scene_batch.staffing import Staff, hint
+
+
+def _session(provider: str = "cpu", calls: int = 4) -> Any:
+    return SimpleNamespace(provider=provider, calls=calls)
+
+
+@pytest.fixture(autouse=True)
+def four_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staffing, "usable_cpus", lambda: 4)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+
+
+def test_one_pool_does_it_all_where_the_processor_computes() -> None:
+    staff = Staff.of(_session(), workers=None, remote=False)
+    assert staff == Staff(4, None, 4, shared=True)
+    assert staff.threads() == {"list": 1, "read": 4, "decode": 4, "infer": 4, "write": 1}
+
+
+@pytest.mark.parametrize(
+    ("provider", "calls", "workers"), [("cuda", 2, None), ("openvino", 4, None), ("cpu", 4, 9)]
+)
+def test_calls_that_only_wait_have_threads_of_their_own(
+    provider: str, calls: int, workers: int | None
+) -> None:
+    staff = Staff.of(_session(provider, calls), workers=workers, remote=False)
+    assert staff == Staff(workers or 4, None, calls, shared=False)
+
+
+def test_photos_of_a_network_have_readers_of_their_own() -> None:
+    staff = Staff.of(_session(), workers=None, remote=True)
+    assert (staff.readers, staff.shared) == (32, True)
+    assert staff.threads()["read"] == 32
+
+
+def _stages(seconds: float = 100.0, **busy: tuple[int, float]) -> dict[str, dict[str, float]]:
+    """Stages by (threads, share of the time in which they were busy)."""
+    every = dict.fromkeys(("list", "read", "decode", "infer", "write"), (1, 0.01)) | busy
+    return {
+        stage: {
+            "threads": threads,
+            "busy_seconds": threads * seconds * share,
+            "waiting_seconds": threads * seconds * (1 - share),
+        }
+        for stage, (threads, share) in every.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("busy", "provider", "slowest", "words"),
+    [
+        ({"read": (4, 0.9), "infer": (4, 0.2)}, "cpu", "read", "--workers 16"),
+        ({"read": (32, 0.9)}, "cpu", "read", ""),
+        ({"decode": (2, 0.9), "infer": (4, 0.6)}, "cuda", "decode", "--workers auto"),
+        ({"decode": (4, 0.9)}, "cuda", "decode", ""),
+        ({"infer": (2, 0.95), "decode": (4, 0.2)}, "openvino", "infer", "--threads auto"),
+        ({"infer": (4, 0.95)}, "cpu", "infer", "scene-batch[openvino]"),
+        ({"infer": (4, 0.95)}, "openvino", "infer", ""),
+        ({"infer": (2, 0.95)}, "cuda", "infer", ""),
+        ({"list": (1, 0.8)}, "cpu", "list", ""),
+        ({"write": (1, 0.8)}, "cpu", "write", ""),
+        ({"decode": (4, 0.5), "infer": (4, 0.4)}, "cpu", "decode", ""),
+    ],
+)
+def test_the_busiest_stage_is_the_bottleneck_and_a_setting_is_named_where_one_helps(
+    busy: Any, provider: str, slowest: str, words: str
+) -> None:
+    stages = _stages(**busy)
+    assert bottleneck(stages) == slowest
+    said = hint(stages, slowest, _session(provider))
+    assert words in said
+    assert bool(words) == bool(said)
+
+
+def test_a_short_run_needs_no_advice() -> None:
+    stages = _stages(5.0, infer=(4, 0.95))
+    assert hint(stages, "infer", _session()) == ""
