@@ -162,7 +162,7 @@ def test_a_transparent_colour_is_laid_on_white() -> None:
 
 
 def test_json_gives_the_same_back_and_nothing_unknown_is_followed() -> None:
-    made = Preprocess(150, 100, "lanczos", "stretch", "stored")
+    made = Preprocess(150, 100, "lanczos", "stretch", "stored", "scaled")
     assert Preprocess.from_json(made.to_json()) == made
     with pytest.raises(ModelError, match="cannot follow"):
         Preprocess.from_json(made.to_json() | {"colour": "BGR"})
@@ -170,3 +170,64 @@ def test_json_gives_the_same_back_and_nothing_unknown_is_followed() -> None:
         Preprocess.from_json(made.to_json() | {"fit": "pad"})
     with pytest.raises(ModelError, match="not positive"):
         Preprocess(0, 3)
+
+
+def _jpeg(size: tuple[int, int], orientation: int = 1, mode: str = "RGB") -> Image.Image:
+    """A smooth photo with a gradient in each direction."""
+    height, width = size
+    down, right = np.mgrid[0:height, 0:width]
+    pixels = np.stack([down * 255 // height, right * 255 // width, (down + right) % 256], axis=2)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    stored = _STORED[orientation](pixels.astype(np.uint8))
+    image = Image.fromarray(np.ascontiguousarray(stored)).convert(mode)
+    image.save(file, "JPEG", quality=95, subsampling=0, exif=exif)
+    return Image.open(file)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_scaled_decoding_shows_what_full_decoding_shows(orientation: int, fit: Any) -> None:
+    size = (803, 1201)  # no multiple of 8, nor of the model's size
+    full = Preprocess(64, 48, fit=fit).apply(_jpeg(size, orientation)).astype(int)
+    scaled = Preprocess(64, 48, fit=fit, decoding="scaled").apply(_jpeg(size, orientation))
+    assert np.abs(scaled[..., :2] - full[..., :2]).max() <= 2  # the gradients: nothing has moved
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "YCbCr"])
+def test_scaled_decoding_keeps_the_colours_of_every_mode(mode: str) -> None:
+    full = Preprocess(40, 40).apply(_jpeg((700, 700), mode=mode)).astype(int)
+    scaled = Preprocess(40, 40, decoding="scaled").apply(_jpeg((700, 700), mode=mode))
+    assert np.abs(scaled - full).mean() <= 2
+
+
+@pytest.mark.parametrize(
+    ("photo", "decoded"),
+    [
+        ((4000, 3000), (500, 375)),
+        ((1600, 1601), (200, 201)),
+        ((1599, 1600), (400, 400)),
+        ((799, 800), (400, 400)),
+        ((399, 400), (399, 400)),
+        ((150, 150), (150, 150)),
+    ],
+)
+def test_a_jpeg_is_decoded_at_the_smallest_fraction_that_is_large_enough(
+    photo: tuple[int, int], decoded: tuple[int, int]
+) -> None:
+    image = _jpeg(photo[::-1])
+    Preprocess(200, 200, decoding="scaled").apply(image)
+    assert image.size == decoded
+
+
+def test_only_jpegs_are_scaled_and_only_where_the_model_says_so() -> None:
+    pixels = _noise(400, 400)
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, "PNG")
+    full, scaled = Preprocess(50, 50), Preprocess(50, 50, decoding="scaled")
+    assert np.array_equal(full.apply(Image.open(png)), scaled.apply(Image.open(png)))
+    jpeg = _jpeg((400, 400))
+    full.apply(jpeg)
+    assert jpeg.size == (400, 400)
+    assert Preprocess.from_json({"height": 50, "width": 50}) == full  # files of before
