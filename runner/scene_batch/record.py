@@ -101,8 +101,8 @@ class Tally:
         return {
             stage: {
                 "threads": threads[stage],
-                "busy_seconds": round(busy, 3),
-                "waiting_seconds": round(max(0.0, threads[stage] * whole - busy), 3),
+                "busy_seconds": round(busy, 6),
+                "waiting_seconds": round(max(0.0, threads[stage] * whole - busy), 6),
             }
             for stage, busy in self.seconds.items()
         }
