@@ -133,7 +133,7 @@ def scene_batch(
 
 def command(*arguments: str | os.PathLike[str]) -> Sequence[str]:
     """The command line's words, without relying on the PATH."""
-    code = "from scene_batch.cli import main; main(prog_name='scene-batch')"
+    code = "from scene_batch.cli import program; program()"
     return [sys.executable, "-W", "error", "-c", code, *(os.fspath(a) for a in arguments)]
 
 

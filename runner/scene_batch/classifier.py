@@ -98,6 +98,15 @@ class Classifier:
         session = Session.open(
             path, provider=provider, batch_size=batch_size, threads=threads, bf16=bf16
         )
+        return cls.of(session, top_k)
+
+    @classmethod
+    def of(cls, session: Session, top_k: int | None = None) -> Classifier:
+        """A classifier of a model that is open.
+
+        Raises:
+            UsageError: ``top_k`` is not within the model's classes.
+        """
         classes = len(session.card.classes)
         if top_k is not None and not 1 <= top_k <= classes:
             raise UsageError(f"top-k {top_k}: the model has {classes} classes; take 1 to {classes}")

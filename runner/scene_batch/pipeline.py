@@ -24,7 +24,6 @@ from scene_batch.interruption import Interruption
 from scene_batch.job import Job
 from scene_batch.ledger import fingerprint
 from scene_batch.loading import Loaded, load_ahead
-from scene_batch.model import sha256
 from scene_batch.object_store import Stores, identified, shown
 from scene_batch.record import RunRecord, Tally, bottleneck, versions
 from scene_batch.records import printable
@@ -74,7 +73,7 @@ def run(
         Interrupted: By a signal; the same job continues.
     """
     held_off = interruption.held_off if interruption else nullcontext
-    model = sha256(classifier.session.path)
+    model = classifier.session.sha256
     listing = listing or open_sources(job)
     table = old_table(job, model, classifier.top_k)
     identity = _identity(job, listing, classifier, model, table)

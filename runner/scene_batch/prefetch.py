@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
@@ -109,14 +109,6 @@ def prefetch(  # noqa: PLR0913 - each a part of the law
                         " check the disk or the network; the same command continues"
                     )
             ahead.done(task)
-
-
-def in_thread(call: Callable[[], Result]) -> Result:
-    """Call in another thread and wait: signals are served meanwhile, whatever library it is in."""
-    results: Generator[Result, None, None]
-    results = prefetch(lambda _: call(), [None], workers=1, depth=1)
-    with closing(results):
-        return next(results)
 
 
 class _Ahead(Generic[Item]):

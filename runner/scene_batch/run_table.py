@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 
 from scene_batch.errors import StoreError, TableError
 from scene_batch.object_store import Stores, cause_of, is_url, no_panics, retrying, shown
-from scene_batch.prefetch import in_thread
 from scene_batch.record import RunRecord
 from scene_batch.records import Row
 from scene_batch.sinks.table import RECORD_KEY, schema, to_rows
 from scene_batch.storage.names import RECORD, is_part
+from scene_batch.threads import Later
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -53,8 +53,8 @@ class RunTable:
         kept = tempfile.mkdtemp(prefix="scene-batch-")
         try:
             with _telling(name):
-                identity = in_thread(lambda: _remote_identity(name))
-                place = in_thread(lambda: _fetch(name, Path(kept)))
+                identity = Later(lambda: _remote_identity(name)).result()
+                place = Later(lambda: _fetch(name, Path(kept))).result()
             table = cls._read(name, place, identity)
         except BaseException:
             shutil.rmtree(kept)
@@ -91,7 +91,7 @@ class RunTable:
             if not is_url(self.name):
                 return _local_identity(self.name) != self.identity
             with _telling(self.name):
-                return in_thread(lambda: _remote_identity(self.name)) != self.identity
+                return Later(lambda: _remote_identity(self.name)).result() != self.identity
         except TableError:
             return True
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from scene_batch.cpus import has_bf16, usable_cpus
 from scene_batch.errors import ModelError, ProviderError, UsageError
-from scene_batch.model import ModelCard, find_model
+from scene_batch.model import ModelCard, find_model, sha256
 from scene_batch.preprocess import Preprocess
 from scene_batch.providers import (
     Provider,
@@ -27,12 +27,13 @@ from scene_batch.providers import (
     start,
 )
 from scene_batch.records import Pixels
+from scene_batch.threads import Later
 
 _BATCH = {"cpu": 4, "openvino": 8, "cuda": 64}
 """On a processor small batches win: activations stay in its cache (docs/decisions/001)."""
-_LARGEST_BATCH, _CALL_SECONDS = 32, 0.01
-"""On a processor a small model takes more photos at a time, until a call lasts so long: what
-Python does around each call no longer counts then."""
+_SMALL_MODEL, _LARGEST_BATCH, _CALL_SECONDS = 16 << 20, 32, 0.01
+"""On a processor a small model (bytes of its file) takes more photos at a time, until a call lasts
+so long: what Python does around each call no longer counts then."""
 _CUDA_CALLS = 2
 """While one batch is computed, the next one is copied."""
 
@@ -48,8 +49,8 @@ class Session:
     precision: str
     """What it computes in: the file's precision, or ``bf16``."""
     batch_size: int
-    """Every call of the runtime has this many photos, padded where fewer are given. It is halved
-    when CUDA's memory is full."""
+    """Photos of each call of the runtime; an accelerator's calls are padded where there are fewer.
+    It is halved when CUDA's memory is full."""
     threads: int
     """Compute threads."""
     calls: int
@@ -57,6 +58,7 @@ class Session:
     note: str
     """What is to be said of the provider; empty where there is nothing."""
     _runtime: Any = field(repr=False)
+    _digest: Later[str] = field(repr=False)
     _inputs: SimpleQueue[npt.NDArray[np.uint8]] = field(default_factory=SimpleQueue, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -88,6 +90,7 @@ class Session:
         if bf16 and not has_bf16():
             raise ProviderError("this processor does not compute in bf16; leave --bf16 out")
         runtime, path, threads = load_runtime(), find_model(model), threads or usable_cpus()
+        digest = Later(lambda: sha256(path))
         setup = Setup(threads, batch_size or _BATCH["openvino"], bf16)
         started = start(runtime, path, provider, setup)
         card = ModelCard.from_metadata(started.session.get_modelmeta().custom_metadata_map, path)
@@ -105,14 +108,20 @@ class Session:
             _CUDA_CALLS if took == "cuda" else threads,
             "; ".join(filter(None, (started.note, _better_file(took, card)))),
             started.session,
+            digest,
         )
-        if took == "cpu" and batch_size is None:
+        if took == "cpu" and batch_size is None and path.stat().st_size < _SMALL_MODEL:
             session.batch_size = session._measured_size()
         for _ in range(session.calls):
             session._inputs.put(session._blank(session.batch_size))
         if took == "cuda":  # if its memory is too small for a batch, that shows now
             session.probabilities(list(session._blank(session.batch_size)))
         return session
+
+    @property
+    def sha256(self) -> str:
+        """The identity of the model file: the sha256 of its bytes, in hex."""
+        return self._digest.result()
 
     def probabilities(self, pixels: Sequence[Pixels]) -> npt.NDArray[np.float32]:
         """Classify photos, ``batch_size`` at a time; safe for threads.
@@ -142,9 +151,9 @@ class Session:
         return np.concatenate(found) if found else np.empty((0, len(self.card.classes)), np.float32)
 
     def _call(self, pixels: Sequence[Pixels], size: int) -> npt.NDArray[np.float32]:
-        # A fixed shape: no arena growth, no new kernel search for the odd last batch. What lies
-        # in the padding does not matter: each photo is computed for itself.
-        photos = self._inputs.get()
+        # A fixed shape: no new kernel search for the odd last batch, which a processor does not
+        # need. What lies in the padding does not matter: each photo is computed for itself.
+        photos, size = self._inputs.get(), len(pixels) if self.provider == "cpu" else size
         try:
             for place, photo in enumerate(pixels):
                 photos[place] = photo

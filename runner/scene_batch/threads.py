@@ -7,13 +7,48 @@ import time
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Self, TypeAlias
+from typing import Generic, Self, TypeAlias, TypeVar
+
+Result = TypeVar("Result")
 
 JOIN_SECONDS = 2.0
 """How long closing waits for threads; those that still work then end with the process."""
 
 Work: TypeAlias = Callable[[], bool]
 """What a thread does; False: another thread is here in its place meanwhile, and it may go."""
+
+
+class Later(Generic[Result]):
+    """A call that has begun in a thread; signals are served while its result is waited for."""
+
+    def __init__(self, call: Callable[[], Result]) -> None:
+        self._call = call
+        self._done = threading.Event()
+        self._value: Result
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, name="scene-batch-later", daemon=True).start()
+
+    def result(self) -> Result:
+        """What the call returned, or what it raised."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def __enter__(self) -> Self:
+        """Enter: leaving waits for the call, which may be in a library that cannot be left."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave."""
+        self._done.wait()
+
+    def _run(self) -> None:
+        try:
+            self._value = self._call()
+        except BaseException as error:  # noqa: BLE001 - raised where the result is taken
+            self._error = error
+        self._done.set()
 
 
 class Pool:

@@ -8,9 +8,10 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 import click
-from tqdm import tqdm
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from scene_batch.record import RunRecord, Tally
 
 LINE_SECONDS = 10.0
@@ -33,6 +34,8 @@ class Progress:
         self._begun = self._said = time.monotonic()
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty() and not quiet and not as_json:
+            from tqdm import tqdm
+
             self._bar = tqdm(unit="photo", smoothing=0.1)
 
     def __enter__(self) -> Self:

@@ -8,6 +8,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,10 +184,27 @@ def command(
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     # Arrow's own allocator keeps what it once had; malloc gives it back, and is as fast here.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    with Progress(quiet=quiet, as_json=log_json) as progress, Interruption() as interruption:
+    with (
+        Progress(quiet=quiet, as_json=log_json) as progress,
+        Interruption() as interruption,
+        ExitStack() as threads_in_hand,
+    ):
         try:
             with interruption.held_off():  # a library's import must not be broken off
-                from scene_batch import pipeline
+                from scene_batch.session import Session
+                from scene_batch.threads import Later
+
+                opening = Later(
+                    lambda: Session.open(
+                        model,
+                        provider=provider,
+                        batch_size=batch_size,
+                        threads=threads,
+                        bf16=bf16,
+                    )
+                )
+                threads_in_hand.enter_context(opening)
+                from scene_batch import pipeline  # meanwhile
                 from scene_batch.classifier import Classifier
                 from scene_batch.job import Job
                 from scene_batch.shard import Shard
@@ -208,16 +226,9 @@ def command(
                     workers=workers,
                     read_timeout=read_timeout,
                 )
-            listing = pipeline.open_sources(job)  # what is wrong is said before the model is opened
+            listing = pipeline.open_sources(job)  # what is wrong with them is said first
             with interruption.held_off():
-                classifier = Classifier.load(
-                    model,
-                    top_k=top_k,
-                    provider=provider,
-                    batch_size=batch_size,
-                    threads=threads,
-                    bf16=bf16,
-                )
+                classifier = Classifier.of(opening.result(), top_k)
             progress.note(classifier.session.note)
             if not listing.continuable or out == "-":
                 progress.note("a pipe is read or written: this run cannot be continued")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from scene_batch.errors import SourceError
 from scene_batch.object_store import Address, Cause, Stores, cause_of, no_panics, retrying
-from scene_batch.prefetch import in_thread, prefetch
+from scene_batch.prefetch import prefetch
 from scene_batch.records import ImageRef, Place
 from scene_batch.sources.directory import Ignored, has_photo_suffix
+from scene_batch.threads import Later
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -56,7 +57,7 @@ class Prefix:
                 next(iter(store.list(self._address.key or None, chunk_size=1)), None)
 
         try:
-            in_thread(partial(retrying(_FIRST_SECONDS), first_keys))
+            Later(partial(retrying(_FIRST_SECONDS), first_keys)).result()
         except (BaseError, OSError) as error:
             raise _cannot_list(self.url, cause_of(error)) from None
 
@@ -196,7 +197,7 @@ def find_object(url: str, stores: Stores) -> ObjectMeta | None:
             return store.head(address.key)
 
     try:
-        return in_thread(partial(retrying(_FIRST_SECONDS), head))
+        return Later(partial(retrying(_FIRST_SECONDS), head)).result()
     except (BaseError, OSError) as error:
         cause = cause_of(error)
         if cause.may_pass or cause.kind == "credentials":

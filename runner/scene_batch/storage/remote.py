@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from scene_batch.errors import OutputBusyError, OutputError
 from scene_batch.object_store import Address, Stores, cause_of, no_panics, retrying
-from scene_batch.prefetch import in_thread
 from scene_batch.storage.names import FINISHED, JOB, RECORD, is_part
+from scene_batch.threads import Later
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +52,7 @@ class RemoteStorage:
             OutputError: It cannot be read, or holds what no run wrote.
         """
         with self._telling("read"):
-            in_thread(lambda: self._first.list_with_delimiter(self._folder_key))
+            Later(lambda: self._first.list_with_delimiter(self._folder_key)).result()
         if not self._is_data_set:
             return
         there = self._list(self._key)
@@ -217,7 +217,7 @@ class RemoteStorage:
                 return answer
 
         with self._telling(verb):
-            return in_thread(ask)
+            return Later(ask).result()
 
     @contextmanager
     def _telling(self, verb: str) -> Iterator[None]:
