@@ -195,13 +195,10 @@ class Classifier:
     ) -> Iterator[tuple[ClassProbability, ...]]:
         """The ``top_k`` classes of each photo, most probable first, ties in index order."""
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.top_k]
-        highest = np.take_along_axis(probabilities, order, axis=1)
-        names = self.card.classes
+        highest = probabilities[np.arange(len(order))[:, None], order]
+        name = self.card.classes.__getitem__
         for indices, values in zip(order.tolist(), highest.tolist(), strict=True):
-            yield tuple(
-                ClassProbability(names[index], value)
-                for index, value in zip(indices, values, strict=True)
-            )
+            yield tuple(map(ClassProbability, map(name, indices), values))
 
     def _load(self, photo: Photo, reader: Reader) -> Decoded | Unreadable:
         if isinstance(photo, np.ndarray):

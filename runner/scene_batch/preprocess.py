@@ -115,7 +115,7 @@ class Preprocess:
             small = small.resize(size, Image.Resampling[self.filter.upper()], box=box)
         if turn in _TURNS:
             small = small.transpose(_TURNS[turn])
-        return np.asarray(small)
+        return np.frombuffer(small.tobytes(), np.uint8).reshape(self.height, self.width, 3)
 
 
 _CHOICES = {
