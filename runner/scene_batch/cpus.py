@@ -4,37 +4,55 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
-_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUPS, _MINE = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
-def usable_cpus(cgroups: Path = _CGROUPS) -> int:
-    """The smaller of the affinity mask and the cgroup's CPU quota, at least 1.
+def usable_cpus(cgroups: Path = _CGROUPS, mine: Path = _MINE) -> int:
+    """The smaller of the affinity mask and the cgroups' CPU quota, at least 1.
 
     ONNX Runtime sizes its thread pool from the host's cores and is blind to quotas
     (onnxruntime#29510).
+
+    Args:
+        cgroups: Where the cgroups are mounted.
+        mine: Says which of them this process is in.
     """
     allowed = len(os.sched_getaffinity(0))
-    quota = _quota_v2(cgroups) or _quota_v1(cgroups)
-    return max(1, min(allowed, math.ceil(quota))) if quota else allowed
+    quotas = [quota for folder in _folders(cgroups, mine) if (quota := _quota(folder))]
+    return max(1, min(allowed, math.ceil(min(quotas, default=allowed))))
 
 
-def _quota_v2(cgroups: Path) -> float | None:
-    """``cpu.max`` holds "QUOTA PERIOD" in microseconds, or "max PERIOD" (kernel: cgroup-v2)."""
+def _folders(cgroups: Path, mine: Path) -> Iterator[Path]:
+    """The process's cgroup and those around it: the tightest quota counts.
+
+    In a container with a namespace of its own the mount is already the container's cgroup.
+    """
     try:
-        quota, period = (cgroups / "cpu.max").read_text().split()
+        lines = mine.read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in ["0::/", "1:cpu:/", *lines]:  # "number:controllers:path" (cgroups(7))
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        inside = PurePosixPath("/", path)
+        for folder in (inside, *inside.parents):
+            yield cgroups / controllers / folder.relative_to("/")
+
+
+def _quota(folder: Path) -> float | None:
+    """A cgroup's quota in processors; None where it has none."""
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()  # "max" is none (cgroup-v2)
         return None if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
-        return None
-
-
-def _quota_v1(cgroups: Path) -> float | None:
-    """``cpu.cfs_quota_us`` is -1 without a quota (kernel: sched-bwc)."""
+        pass
     try:
-        quota = int((cgroups / "cpu" / "cpu.cfs_quota_us").read_text())
-        period = int((cgroups / "cpu" / "cpu.cfs_period_us").read_text())
-        return quota / period if quota > 0 else None
+        used = int((folder / "cpu.cfs_quota_us").read_text())  # -1 is none (sched-bwc)
+        return used / int((folder / "cpu.cfs_period_us").read_text()) if used > 0 else None
     except (OSError, ValueError):
         return None
 

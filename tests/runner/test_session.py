@@ -358,13 +358,25 @@ def test_the_card_comes_back_as_it_was_saved(tmp_path: Path) -> None:
         ({"cpu.max": "garbage"}, 8),
         ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
         ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        # A service in a slice, each with a quota of its own: the tighter one counts.
+        ({"mine": "0::/a/b\n", "a/cpu.max": "200000 100000", "a/b/cpu.max": "max 100000"}, 2),
+        ({"mine": "0::/a/b\n", "a/cpu.max": "400000 100000", "a/b/cpu.max": "50000 100000"}, 1),
+        ({"mine": "0::/other\n", "a/cpu.max": "200000 100000"}, 8),
+        (
+            {
+                "mine": "4:memory:/m\n3:cpu,cpuacct:/c\n",
+                "cpu,cpuacct/c/cpu.cfs_quota_us": "500000",
+                "cpu,cpuacct/c/cpu.cfs_period_us": "100000",
+            },
+            5,
+        ),
     ],
 )
 def test_threads_follow_the_containers_quota(
     files: dict[str, str], usable: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
-    assert cpus.usable_cpus(tmp_path) == usable
+    assert cpus.usable_cpus(tmp_path, tmp_path / "mine") == usable
