@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,13 +23,13 @@ FLAVOURS = {
 }
 """The distributions that all install a package ``onnxruntime``, and the extra that brings each."""
 
-_NAMES = {
+_NAMES: Mapping[Provider, str] = {
     "cuda": "CUDAExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
 """Fastest first: the order in which ``auto`` tries what is installed."""
-_EXTRAS = {"cuda": "gpu", "openvino": "openvino", "cpu": "cpu"}
+_EXTRAS: Mapping[Provider, str] = {"cuda": "gpu", "openvino": "openvino", "cpu": "cpu"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Started:
     """A session of the runtime."""
 
     session: Any
-    provider: str
+    provider: Provider
     """What really runs: ``cpu``, ``cuda`` or ``openvino``."""
     note: str = ""
     """Why ``auto`` took this provider; empty where there is nothing to say."""
@@ -91,7 +92,7 @@ def load_runtime() -> ModuleType:
     return module
 
 
-def installed_providers(runtime: ModuleType) -> list[str]:
+def installed_providers(runtime: ModuleType) -> list[Provider]:
     """The providers of this ONNX Runtime that ``--provider`` can name, fastest first."""
     available = runtime.get_available_providers()
     return [provider for provider, name in _NAMES.items() if name in available]
@@ -129,7 +130,7 @@ def start(runtime: ModuleType, path: Path, provider: Provider, setup: Setup) -> 
     return Started(_create(runtime, path, provider, setup), provider)
 
 
-def _create(runtime: ModuleType, path: Path, provider: str, setup: Setup) -> Any:  # noqa: ANN401
+def _create(runtime: ModuleType, path: Path, provider: Provider, setup: Setup) -> Any:  # noqa: ANN401
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     options = runtime.SessionOptions()

@@ -44,7 +44,7 @@ class Session:
 
     path: Path
     card: ModelCard
-    provider: str
+    provider: Provider
     """What really runs: ``cpu``, ``cuda`` or ``openvino``."""
     precision: str
     """What it computes in: the file's precision, or ``bf16``."""

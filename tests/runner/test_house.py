@@ -36,7 +36,7 @@ _RANKS = [
     {"classifier", "staffing"},
     {"update", "golden", "run_table", "card_page"},
     {"loading", "merging"},
-    {"pipeline"},
+    {"sweep", "pipeline"},
     {"cli"},
 ]
 

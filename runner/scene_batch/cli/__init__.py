@@ -28,6 +28,7 @@ COMMANDS = {
     "merge": Entry("scene_batch.cli.merge", "Merge the tables of shards into one."),
     "inspect": Entry("scene_batch.cli.inspect", "Show a model file's card."),
     "verify": Entry("scene_batch.cli.verify", "Prove a model file on this device."),
+    "bench": Entry("scene_batch.cli.bench", "Find the fastest settings on this device."),
     "doctor": Entry("scene_batch.cli.doctor", "Say what is installed here and what is wrong."),
     "explore": Entry("scene_batch_train.cli.explore", "Look at a training set.", "train"),
     "tune": Entry("scene_batch_train.cli.tune", "Search for a better training config.", "train"),

@@ -1,0 +1,150 @@
+"""The command ``bench``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scene_batch.cli.config import config_option
+from scene_batch.cli.options import provider_option
+from scene_batch.errors import OutputExistsError, UsageError
+
+if TYPE_CHECKING:
+    from scene_batch.providers import Provider
+    from scene_batch.records import ImageRef
+    from scene_batch.sweep import Measured, Setting
+
+MOST_PHOTOS = 500
+"""Photos that are used: as many as stay in the system's cache."""
+_MADE, _MADE_SIZE = 24, (640, 480)
+
+
+@click.command("bench")
+@click.argument("photos", required=False)
+@click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: embedded]")
+@provider_option
+@click.option("--bf16", is_flag=True, help="Compute an fp32 model in bfloat16: openvino only.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(5, 3600),
+    default=50,
+    show_default=True,
+    help="How long to measure, about.",
+)
+@click.option("--write", type=click.Path(path_type=Path), help="Write a config for run: job.toml.")
+@click.option("--overwrite", is_flag=True, help="Replace the config if it is there.")
+@config_option
+def command(
+    photos: str | None,
+    model: Path | None,
+    provider: Provider,
+    bf16: bool,
+    seconds: float,
+    write: Path | None,
+    overwrite: bool,
+) -> None:
+    """Measure this device: which provider, batch size and threads are the fastest for a model.
+
+    PHOTOS is a directory, a file or an @list of photos such as yours; without it some are made
+    up, and the figures say little of reading and decoding. What is measured are runs, without a
+    table.
+
+    \b
+    Examples:
+      scene-batch bench ./seg_pred
+      scene-batch bench ./seg_pred --write job.toml
+      scene-batch run ./seg_pred --out preds.parquet --config job.toml
+    """
+    if write is not None and write.exists() and not overwrite:
+        raise OutputExistsError(f"{str(write)!r} is already there; replace it with --overwrite")
+    sys.setswitchinterval(0.0005)
+    from scene_batch.providers import installed_providers, load_runtime
+    from scene_batch.sweep import auto, best, rates, sweep
+
+    providers: list[Provider] = [provider]
+    if provider == "auto":
+        providers = ["openvino"] if bf16 else installed_providers(load_runtime())
+    found: list[Measured] = []
+    with _photos(photos) as refs:
+        click.echo(_row("provider", "batch size", "threads", "workers", "photos/s"))
+        for measured in sweep(model, refs, providers, seconds=seconds, bf16=bf16):
+            found.append(measured)
+            click.echo(_line(measured))
+    by_setting, fastest = rates(found), best(found)
+    click.echo(f"fastest: {_words(fastest, by_setting[fastest])}")
+    share = by_setting[auto(found)] / by_setting[fastest]
+    click.echo(f"auto on {fastest.provider}: {share:.2f} of it")
+    if write is not None:
+        write.write_text(_config(fastest), encoding="utf-8")
+        click.echo(f"run --config {write} uses it")
+
+
+@contextmanager
+def _photos(source: str | None) -> Iterator[Sequence[ImageRef]]:
+    from scene_batch.sources import Listing
+
+    with tempfile.TemporaryDirectory() as folder:
+        if source is None:
+            _make_photos(Path(folder))
+        listing = Listing([source or folder])
+        refs = list(islice(listing, MOST_PHOTOS))
+        if not refs:
+            raise UsageError(f"no photo in {source!r}")
+        yield refs
+
+
+def _make_photos(folder: Path) -> None:
+    """Photos with shapes and grain, as large as a web page's."""
+    import numpy as np
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    width, height = _MADE_SIZE
+    for number in range(_MADE):
+        coarse = Image.fromarray(random.integers(0, 256, (6, 8, 3), np.uint8))
+        shapes = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
+        grain = random.normal(0, 8, shapes.shape).astype(np.int16)
+        pixels = np.clip(shapes + grain, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.jpg", quality=88)
+
+
+def _row(*cells: str) -> str:
+    return "".join(f"{cell:>12}" for cell in cells)
+
+
+def _line(measured: Measured) -> str:
+    asked, took = measured.setting, measured.took
+    cells = [took.provider + (" bf16" if took.bf16 else "")]
+    for name in ("batch_size", "threads", "workers"):
+        cells.append(f"{getattr(took, name)}{'' if getattr(asked, name) else ' auto'}")
+    return _row(*cells, f"{measured.photos_per_second:.0f}")
+
+
+def _words(setting: Setting, photos_per_second: float) -> str:
+    return (
+        f"provider {setting.provider}{' in bf16' if setting.bf16 else ''},"
+        f" batch size {setting.batch_size}, {setting.threads} threads, {setting.workers} workers:"
+        f" {photos_per_second:.0f} photos/s"
+    )
+
+
+def _config(setting: Setting) -> str:
+    lines = [
+        f"# Measured by scene-batch bench on {os.uname().nodename}, {time.strftime('%Y-%m-%d')}.",
+        "[run]",
+        f'provider = "{setting.provider}"',
+        f"batch_size = {setting.batch_size}",
+        f"threads = {setting.threads}",
+        f"workers = {setting.workers}",
+        *(["bf16 = true"] if setting.bf16 else []),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,202 @@
+"""What this device does best: runs without a table, setting by setting, within a given time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import cycle
+from pathlib import Path
+
+from scene_batch.classifier import Classifier
+from scene_batch.cpus import usable_cpus
+from scene_batch.errors import ProviderError
+from scene_batch.loading import load_ahead
+from scene_batch.providers import Provider
+from scene_batch.record import Tally
+from scene_batch.records import ImageRef
+from scene_batch.sources import Reader
+from scene_batch.staffing import Staff
+from scene_batch.threads import Pool
+
+BATCHES = {
+    "cpu": (1, 2, 4, 8, 16, 32),
+    "openvino": (1, 2, 4, 8, 16),
+    "cuda": (16, 32, 64, 128, 256),
+}
+"""Batch sizes that are tried, by provider."""
+
+NOISE = 0.03
+"""Two measurements of one setting differ by so much: less is no reason to set anything."""
+
+_WARM_UP = 0.25
+"""Share of a measurement that is not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The settings of ``run`` that decide its speed; None is ``auto``."""
+
+    provider: Provider
+    batch_size: int | None = None
+    threads: int | None = None
+    workers: int | None = None
+    bf16: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a setting comes to."""
+
+    setting: Setting
+    """As it was asked for."""
+    took: Setting
+    """As it ran: nothing is ``auto`` any more."""
+    photos_per_second: float
+
+
+def sweep(
+    model: Path | None,
+    photos: Sequence[ImageRef],
+    providers: Sequence[Provider],
+    *,
+    seconds: float,
+    bf16: bool = False,
+) -> Iterator[Measured]:
+    """Measure ``auto`` on each provider, then its batch sizes, then threads for the best.
+
+    Args:
+        model: The model file; None: the embedded one.
+        photos: What is read, decoded and classified, again and again.
+        providers: Those that do not run here are passed over.
+        seconds: For all of it, about.
+        bf16: Compute in bfloat16.
+
+    Raises:
+        ProviderError: The only provider does not run here.
+        ModelError: The model file is refused.
+    """
+    until = time.monotonic() + seconds
+    least = sum(1 + len(BATCHES[provider]) for provider in providers) + 5
+    each = seconds / least * 0.8  # the rest is for opening sessions
+
+    def measure(setting: Setting) -> Measured | None:
+        if time.monotonic() + each > until:
+            return None
+        try:
+            return _measure(model, photos, setting, each)
+        except ProviderError:
+            if len(providers) == 1:
+                raise
+            return None
+
+    found: list[Measured] = []
+    plans: list[Callable[[], list[Setting]]] = [
+        lambda: [Setting(provider, bf16=bf16) for provider in providers],
+        lambda: [
+            Setting(provider, batch_size=size, bf16=bf16)
+            for provider in {m.took.provider: None for m in found}
+            for size in BATCHES[provider]
+        ],
+        lambda: _other_threads(best(found)) if found else [],
+        lambda: [auto(found), best(found)] if found else [],  # once more: machines are noisy
+    ]
+    for plan in plans:
+        for setting in plan():
+            if measured := measure(setting):
+                found.append(measured)
+                yield measured
+
+
+def rates(found: Sequence[Measured]) -> dict[Setting, float]:
+    """Photos a second by setting, as it ran: the mean where it was measured more than once."""
+    by_setting: dict[Setting, list[float]] = {}
+    for measured in found:
+        by_setting.setdefault(measured.took, []).append(measured.photos_per_second)
+    return {setting: sum(values) / len(values) for setting, values in by_setting.items()}
+
+
+def best(found: Sequence[Measured]) -> Setting:
+    """The fastest setting; of those that are as fast but for noise, the first that was tried."""
+    by_setting = rates(found)
+    enough = max(by_setting.values()) * (1 - NOISE)
+    return next(setting for setting, rate in by_setting.items() if rate >= enough)
+
+
+def auto(found: Sequence[Measured]) -> Setting:
+    """What ``auto`` comes to on the provider of the fastest setting."""
+    return next(m.took for m in found if m.took.provider == best(found).provider)
+
+
+def _other_threads(setting: Setting) -> list[Setting]:
+    """Fewer threads that compute, and more that read and decode."""
+    cpus = usable_cpus()
+    fewer = [max(1, cpus // 2)] if cpus > 1 and setting.provider != "cuda" else []
+    return [
+        *(replace(setting, threads=threads) for threads in fewer),
+        *(replace(setting, workers=workers) for workers in (cpus + 1, 2 * cpus)),
+    ]
+
+
+def _measure(
+    model: Path | None, photos: Sequence[ImageRef], setting: Setting, seconds: float
+) -> Measured:
+    classifier = Classifier.load(
+        model,
+        provider=setting.provider,
+        batch_size=setting.batch_size,
+        threads=setting.threads,
+        bf16=setting.bf16,
+    )
+    session = classifier.session
+    staff = Staff.of(session, workers=setting.workers, remote=False)
+    rate = _rate(classifier, staff, photos, seconds)
+    took = Setting(
+        provider=session.provider,
+        batch_size=session.batch_size,
+        threads=session.threads,
+        workers=staff.workers,
+        bf16=setting.bf16,
+    )
+    return Measured(setting, took, rate)
+
+
+def _rate(
+    classifier: Classifier, staff: Staff, photos: Sequence[ImageRef], seconds: float
+) -> float:
+    """Photos a second, once the threads have work."""
+    begun = last = time.perf_counter()
+    counted, until, rows = begun, begun + seconds, 0
+    with (
+        Pool(staff.workers) as pool,
+        closing(
+            load_ahead(
+                _again_and_again(photos, until),
+                classifier,
+                Reader(),
+                Tally(datetime.now(UTC)),
+                workers=pool,
+                readers=staff.readers,
+                timeout=60.0,
+            )
+        ) as loaded,
+        closing(classifier.rows(loaded, pool if staff.shared else None)) as results,
+    ):
+        for result in results:
+            last = time.perf_counter()
+            if last - begun < _WARM_UP * seconds:
+                counted = last
+            else:
+                rows += len(result.rows)
+            if last > until and rows:  # what is on its way has idle threads beside it
+                break
+    return rows / (last - counted) if rows else 0.0
+
+
+def _again_and_again(photos: Sequence[ImageRef], until: float) -> Iterator[ImageRef]:
+    for photo in cycle(photos):
+        if time.perf_counter() > until:
+            return
+        yield photo

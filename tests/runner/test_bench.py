@@ -1,0 +1,78 @@
+"""The sweep tries what there is, and what it finds is a config that a run reads."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from scene_batch.records import ImageRef
+from scene_batch.sweep import BATCHES, NOISE, Measured, Setting, auto, best, sweep
+from support import save_shade, scene_batch
+
+
+@pytest.fixture(scope="session")
+def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("some")
+    for number in range(20):
+        save_shade(folder / f"{number:02}.png", number)
+    return folder
+
+
+def test_every_batch_size_and_other_threads_are_measured(some: Path, colour_model: Path) -> None:
+    refs = [ImageRef(str(path)) for path in sorted(some.iterdir())]
+    found = list(sweep(colour_model, refs, ["cpu"], seconds=5))
+    assert found[0].setting == Setting("cpu")
+    sizes = [m.setting.batch_size for m in found if m.setting.threads is m.setting.workers is None]
+    assert sizes[1 : 1 + len(BATCHES["cpu"])] == list(BATCHES["cpu"])
+    assert any(m.setting.workers for m in found)
+    assert all(m.photos_per_second > 100 for m in found)
+    assert all(None not in (m.took.batch_size, m.took.threads, m.took.workers) for m in found)
+
+
+def test_a_provider_that_does_not_run_here_is_passed_over(some: Path, colour_model: Path) -> None:
+    refs = [ImageRef(str(path)) for path in sorted(some.iterdir())]
+    found = list(sweep(colour_model, refs, ["cuda", "cpu"], seconds=5))
+    assert {m.took.provider for m in found} == {"cpu"}
+
+
+def test_what_is_faster_by_noise_alone_is_not_the_best() -> None:
+    def measured(size: int, rate: float) -> Measured:
+        setting = Setting("cpu", size, 2, 2)
+        return Measured(setting, setting, rate)
+
+    first = [measured(4, 100.0), measured(8, 100.0 / (1 - NOISE / 2))]
+    assert best(first).batch_size == 4
+    assert auto(first).batch_size == 4
+    assert best([*first, measured(16, 150.0)]).batch_size == 16
+    assert best([*first, measured(16, 150.0), measured(16, 10.0)]).batch_size == 4  # the mean
+
+
+def test_the_config_is_one_that_run_reads(some: Path, colour_model: Path, tmp_path: Path) -> None:
+    config, out = tmp_path / "job.toml", tmp_path / "p.parquet"
+    words = ["bench", some, "--model", colour_model, "--seconds", "5", "--write", config]
+    done = scene_batch(*words)
+    assert done.returncode == 0, done.stderr
+    assert b"fastest: provider cpu, batch size" in done.stdout
+    settings = tomllib.loads(config.read_text())["run"]
+    assert set(settings) == {"provider", "batch_size", "threads", "workers"}
+    done = scene_batch("run", some, "--out", out, "--model", colour_model, "--config", config)
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(out).num_rows == 20
+    assert f'"batch_size": {settings["batch_size"]}' in Path(f"{out}.run.json").read_text()
+    assert scene_batch(*words).returncode == 1  # it is there
+
+
+def test_bench_needs_no_photos(colour_model: Path) -> None:
+    done = scene_batch("bench", "--model", colour_model, "--seconds", "5", "--provider", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert b"photos/s" in done.stdout
+
+
+def test_a_provider_that_is_not_here_is_one_line(colour_model: Path) -> None:
+    done = scene_batch("bench", "--model", colour_model, "--provider", "cuda", "--seconds", "5")
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"Error: provider cuda is not in this ONNX Runtime")
+    assert done.stderr.count(b"\n") == 1
