@@ -12,6 +12,10 @@ from scene_batch.errors import ModelError
 from scene_batch.model import PROBABILITY_TOLERANCE, GoldenVector
 from scene_batch.records import Decoded, ImageRef, Pixels
 
+ROUNDED_ELSEWHERE = 0.1
+"""How far a probability of an int8 file may be where another provider computes than the one that it
+was exported with: OpenVINO and CUDA round between other layers, by 0.04 on the golden photos."""
+
 
 @dataclass(frozen=True, slots=True)
 class GoldenResult:
@@ -57,5 +61,11 @@ def _check_one(classifier: Classifier, vector: GoldenVector) -> GoldenResult:
         same_class=bool(now.argmax() == then.argmax()),
         difference=float(np.abs(now - then).max()),
         same_pixels=pixels_sha256(photo.pixels) == vector.pixels_sha256,
-        tolerance=PROBABILITY_TOLERANCE[classifier.card.precision],
+        tolerance=_tolerance(classifier),
     )
+
+
+def _tolerance(classifier: Classifier) -> float:
+    if classifier.card.precision == "int8" and classifier.session.provider != "cpu":
+        return ROUNDED_ELSEWHERE
+    return PROBABILITY_TOLERANCE[classifier.card.precision]

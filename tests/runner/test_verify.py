@@ -41,3 +41,15 @@ def test_a_file_without_golden_vectors_cannot_be_verified(tmp_path: Path) -> Non
     done = scene_batch("verify", save_colour_model(tmp_path / "m.onnx", golden=()))
     assert done.returncode == 1
     assert b"no golden vectors; export it again" in done.stderr
+
+
+def test_int8_rounds_elsewhere_on_other_providers_and_nothing_else_does(
+    colour_model: Path, tmp_path: Path
+) -> None:
+    int8 = Classifier.load(save_colour_model(tmp_path / "m.onnx", precision="int8"), provider="cpu")
+    assert {result.tolerance for result in golden.check(int8)} == {1e-3}
+    int8.session.provider = "openvino"
+    assert {result.tolerance for result in golden.check(int8)} == {golden.ROUNDED_ELSEWHERE}
+    fp32 = Classifier.load(colour_model, provider="cpu")
+    fp32.session.provider = "openvino"
+    assert {result.tolerance for result in golden.check(fp32)} == {1e-4}
