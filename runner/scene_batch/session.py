@@ -36,6 +36,8 @@ _SMALL_MODEL, _LARGEST_BATCH, _CALL_SECONDS = 16 << 20, 32, 0.01
 so long: what Python does around each call no longer counts then."""
 _CUDA_CALLS = 2
 """While one batch is computed, the next one is copied."""
+_OPENVINO_WAITING = 1
+"""Calls beyond its streams: one is there whenever a stream is free."""
 
 
 @dataclass(slots=True)
@@ -105,7 +107,7 @@ class Session:
             "bf16" if bf16 else card.precision,
             batch_size or _BATCH[took],
             threads,
-            _CUDA_CALLS if took == "cuda" else threads,
+            _calls(took, threads),
             "; ".join(filter(None, (started.note, _better_file(took, card)))),
             started.session,
             digest,
@@ -178,6 +180,13 @@ class Session:
     def _blank(self, size: int) -> npt.NDArray[np.uint8]:
         preprocess = self.card.preprocess
         return np.zeros((size, preprocess.height, preprocess.width, 3), np.uint8)
+
+
+def _calls(provider: Provider, threads: int) -> int:
+    """How many calls are best made side by side."""
+    if provider == "cuda":
+        return _CUDA_CALLS
+    return threads + _OPENVINO_WAITING if provider == "openvino" else threads
 
 
 def _better_file(provider: str, card: ModelCard) -> str:

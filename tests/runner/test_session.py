@@ -249,7 +249,7 @@ def test_openvino_keeps_the_precision_unless_bf16_is_asked_for(
     config = json.loads(hardware.options["load_config"])["CPU"]
     assert config["INFERENCE_PRECISION_HINT"] == "f32"
     assert (config["NUM_STREAMS"], config["INFERENCE_NUM_THREADS"]) == ("3", "3")
-    assert (opened.precision, opened.calls) == ("fp32", 3)
+    assert (opened.precision, opened.calls) == ("fp32", 4)
     opened = Session.open(colour_model, bf16=True)
     assert json.loads(hardware.options["load_config"])["CPU"]["INFERENCE_PRECISION_HINT"] == "bf16"
     assert opened.precision == "bf16"
