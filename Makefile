@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. They use the Python on the PATH.
 .DEFAULT_GOAL := help
-.PHONY: help install check format lint types test fuzz docs samples locks
+.PHONY: help install check format lint types test fuzz bench docs samples locks
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,17 @@ test: ## the tests
 
 fuzz: ## damage photos for about half an hour; what it finds becomes a fixture
 	pytest tests/runner/test_decode.py -k damaged --hypothesis-profile=fuzz --timeout 0
+
+bench: ## ours, rivals and limits side by side, about an hour: make bench PHOTOS=folder OUT=new.md
+	@test -n "$(PHOTOS)" -a -n "$(OUT)" || { echo "say PHOTOS=folder of JPEGs and OUT=file.md"; exit 2; }
+	python -m venv .bench/openvino && .bench/openvino/bin/pip install -q '.[openvino]' openvino
+	python -m venv .bench/torch && .bench/torch/bin/pip install -q '.[cpu]' onnx torch
+	python benchmarks/photos.py $(PHOTOS) .bench/large 200
+	export PYTHON_OPENVINO=.bench/openvino/bin/python PYTHON_TORCH=.bench/torch/bin/python; \
+	for photos in $(PHOTOS) .bench/large; do python benchmarks/side_by_side.py $$photos \
+		--slow-limit 500 --out $(OUT) --title "$$(basename $$photos)" || exit 1; done
+	python benchmarks/claims.py $(PHOTOS) .bench/large | tee -a $(OUT)
+	python benchmarks/growth.py $(PHOTOS) --plot .bench/growth.png | tee -a $(OUT)
 
 docs: ## docs/commands.md and docs/model-card.md from the commands themselves
 	python docs/render_commands.py

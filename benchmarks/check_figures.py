@@ -25,7 +25,7 @@ def table_of(photos: str, *options: str) -> list[dict[str, Any]]:
     """The rows of one run."""
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "preds.parquet")
-        code = "from scene_batch.cli import main; main()"
+        code = "from scene_batch.cli import program; program()"
         words = [sys.executable, "-c", code, "run", photos, "--out", out, *options]
         subprocess.run(words, check=True)
         rows: list[dict[str, Any]] = pq.read_table(out).to_pylist()

@@ -21,7 +21,7 @@ KILLS = 10
 
 def command(photos: str, out: Path, *options: str) -> list[str]:
     """The words of one run."""
-    code = "from scene_batch.cli import main; main()"
+    code = "from scene_batch.cli import program; program()"
     return [sys.executable, "-c", code, "run", photos, "--out", str(out), "--quiet", *options]
 
 

@@ -38,7 +38,7 @@ def make(folder: Path, count: int, files: list[Path], *, flat: bool) -> Path:
 
 def command(photos: Path, out: Path, model: Path, *options: str) -> list[str]:
     """The words of one run."""
-    code = "from scene_batch.cli import main; main()"
+    code = "from scene_batch.cli import program; program()"
     words = ["run", str(photos), "--out", str(out), "--model", str(model), "--overwrite", *options]
     return [sys.executable, "-c", code, *words]
 

@@ -30,7 +30,7 @@ from scene_batch.object_store import Stores  # noqa: E402
 ROUNDS = 3
 PREFIX = "test"
 COLUMNS = ["class", "probability", "top_k", "status", "error", "size_bytes"]
-CODE = "from scene_batch.cli import main; main()"
+CODE = "from scene_batch.cli import program; program()"
 SERVE = """
 import logging, os, sys, threading
 os.sched_setaffinity(0, {int(sys.argv[3])})

@@ -153,7 +153,7 @@ def _create(runtime: ModuleType, path: Path, provider: Provider, setup: Setup) -
             provider_options=[_provider_options(provider, setup)],
             enable_fallback=0,
         )
-        if provider != "cpu":  # a missing cuDNN shows only at the first convolution
+        if provider == "cuda":  # a missing cuDNN shows only at the first convolution
             _probe(session)
     except (state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument) as error:
         raise ModelError(

@@ -82,11 +82,11 @@ def sweep(
     least = sum(1 + len(BATCHES[provider]) for provider in providers) + 5
     each = seconds / least * 0.8  # the rest is for opening sessions
 
-    def measure(setting: Setting) -> Measured | None:
+    def tried(setting: Setting) -> Measured | None:
         if time.monotonic() + each > until:
             return None
         try:
-            return _measure(model, photos, setting, each)
+            return measure(model, photos, setting, each)
         except ProviderError:
             if len(providers) == 1:
                 raise
@@ -105,7 +105,7 @@ def sweep(
     ]
     for plan in plans:
         for setting in plan():
-            if measured := measure(setting):
+            if measured := tried(setting):
                 found.append(measured)
                 yield measured
 
@@ -136,13 +136,19 @@ def _other_threads(setting: Setting) -> list[Setting]:
     fewer = [max(1, cpus // 2)] if cpus > 1 and setting.provider != "cuda" else []
     return [
         *(replace(setting, threads=threads) for threads in fewer),
-        *(replace(setting, workers=workers) for workers in (cpus + 1, 2 * cpus)),
+        *(replace(setting, workers=workers) for workers in sorted({cpus + 1, 2 * cpus})),
     ]
 
 
-def _measure(
+def measure(
     model: Path | None, photos: Sequence[ImageRef], setting: Setting, seconds: float
 ) -> Measured:
+    """Measure one setting.
+
+    Raises:
+        ProviderError: The provider does not run here.
+        ModelError: The model file is refused.
+    """
     classifier = Classifier.load(
         model,
         provider=setting.provider,

@@ -1,0 +1,36 @@
+"""The Keras model of the Keras rivals."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import keras
+import numpy as np
+from plain import Card, arguments
+
+
+def keras_arguments(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of a Keras rival."""
+    parser = arguments(description)
+    parser.add_argument("--keras", type=Path, help="a .keras file; else Xception, random weights")
+    return parser
+
+
+def load(path: Path | None, card: Card) -> keras.Model:
+    """Load a model, or build Xception with random weights, and let Keras trace it once.
+
+    Keras compiles at the first call; tracing it here keeps that out of the rate of a ready model.
+    """
+    model = keras.models.load_model(path, compile=False) if path else _xception(card)
+    model.predict(np.zeros((1, card.height, card.width, 3), np.uint8), verbose=0)
+    return model
+
+
+def _xception(card: Card) -> keras.Model:
+    photos = keras.Input((card.height, card.width, 3))
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(photos)
+    xception = keras.applications.Xception(
+        weights=None, classes=len(card.classes), input_shape=(card.height, card.width, 3)
+    )
+    return keras.Model(photos, xception(scaled))
