@@ -24,7 +24,7 @@ UNKNOWN_BYTES = 4 << 20
 """What a photo counts for at least whose size is not known: a line of a list that is a URL."""
 
 _BLOCKS = 2
-"""Blocks of memory that Pillow keeps for each thread: what is decoded, and what it is resized to."""
+"""Blocks of memory that Pillow keeps for each thread: what is decoded, and what that becomes."""
 
 Loaded: TypeAlias = Decoded | Row
 
@@ -111,7 +111,7 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
 
     # Pillow keeps the memory of a photo for the next one, instead of giving it back and asking the
     # system for the same pages again: a fifth of the time of a small photo.
-    Image.core.set_blocks_max(_BLOCKS * workers.size)
+    Image.core.set_blocks_max(_BLOCKS * workers.size)  # type: ignore[attr-defined]
     session, sizes = classifier.session, _Sizes()
     loaded = prefetch(
         fetch,
