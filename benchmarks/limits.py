@@ -18,6 +18,8 @@ from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runner"))
 
+from PIL import Image
+
 from scene_batch.cpus import usable_cpus
 from scene_batch.decode import decode
 from scene_batch.preprocess import Preprocess
@@ -35,6 +37,7 @@ def decode_rate(photos: list[Path], preprocess: Preprocess) -> tuple[float, list
             raise SystemExit(f"{photo}: {found.message}")
         return found.pixels
 
+    Image.core.set_blocks_max(2 * usable_cpus())  # type: ignore[attr-defined]  # as a run does
     with ThreadPoolExecutor(usable_cpus()) as pool:
         begun = time.perf_counter()
         pixels = list(pool.map(decoded, photos))
