@@ -175,7 +175,7 @@ class Classifier:
                 break
             items.append(item)
             decoded += isinstance(item, Decoded)
-            if decoded == self.session.batch_size or len(items) == MAX_BATCH_ITEMS:
+            if decoded >= self.session.batch_size or len(items) == MAX_BATCH_ITEMS:
                 yield Batch(tuple(items))
                 items, decoded = [], 0
         if items:

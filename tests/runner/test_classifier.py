@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 import scene_batch
 from scene_batch import Classifier, Prediction, SceneBatchError, Unreadable
-from support import save_photo
+from scene_batch.records import Decoded, ImageRef
+from support import SIDE, save_photo
 
 
 @pytest.fixture
@@ -96,3 +98,16 @@ def test_the_public_names_are_there() -> None:
         assert getattr(scene_batch, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = scene_batch.nothing  # type: ignore[attr-defined]
+
+
+def test_a_batch_size_that_shrinks_ends_the_batch_that_is_being_formed(colour_model: Path) -> None:
+    classifier = Classifier.load(colour_model, provider="cpu", batch_size=8)
+    pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
+
+    def photos() -> Iterator[Decoded]:
+        for number in range(20):
+            if number == 6:
+                classifier.session.batch_size = 4
+            yield Decoded(ImageRef(str(number)), pixels)
+
+    assert [len(batch.items) for batch in classifier.batches(photos())] == [7, 4, 4, 4, 1]
