@@ -29,11 +29,16 @@ def fold_scaling(model: onnx.ModelProto) -> None:
     if [node.op_type for node in chain] != ["Cast", "Mul", "Add", "Transpose", "Conv"]:
         return
     cast, mul, add, transpose, conv = chain
+    shown = {output.name for output in graph.output}
+    if shown & {node.output[0] for node in chain[:-1]} or _perm(transpose) != list(_NCHW):
+        return
+    if not set(filter(None, conv.input[1:])) <= constants.keys():
+        return
     factor, offset = (_scalar(node, constants) for node in (mul, add))
     if factor is None or offset is None or _pads(conv):
         return
     weights = numpy_helper.to_array(constants[conv.input[1]]).astype(np.float64)
-    bias = numpy_helper.to_array(constants[conv.input[2]]) if conv.input[2:] else 0.0
+    bias = numpy_helper.to_array(constants[conv.input[2]]) if any(conv.input[2:]) else 0.0
     folded = {
         "folded_weights": factor * weights,
         "folded_bias": bias + offset * weights.sum(axis=(1, 2, 3)),
@@ -94,6 +99,10 @@ def _scalar(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> flo
     """The one number that a node multiplies by or adds."""
     found = [numpy_helper.to_array(constants[name]) for name in node.input if name in constants]
     return float(found[0].item()) if len(found) == 1 and found[0].size == 1 else None
+
+
+def _perm(transpose: onnx.NodeProto) -> list[int]:
+    return [int(axis) for each in transpose.attribute for axis in each.ints]
 
 
 def _pads(conv: onnx.NodeProto) -> bool:

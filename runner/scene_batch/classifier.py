@@ -175,7 +175,8 @@ class Classifier:
                 break
             items.append(item)
             decoded += isinstance(item, Decoded)
-            if decoded >= self.session.batch_size or len(items) == MAX_BATCH_ITEMS:
+            size = self.session.batch_size
+            if decoded >= size or len(items) == max(MAX_BATCH_ITEMS, size):
                 yield Batch(tuple(items))
                 items, decoded = [], 0
         if items:

@@ -35,6 +35,8 @@ def _folders(cgroups: Path, mine: Path) -> Iterator[Path]:
     except OSError:
         lines = []
     for line in ["0::/", "1:cpu:/", *lines]:  # "number:controllers:path" (cgroups(7))
+        if line.count(":") < 2:  # noqa: PLR2004 - as it is split
+            continue
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
@@ -48,12 +50,12 @@ def _quota(folder: Path) -> float | None:
     try:
         quota, period = (folder / "cpu.max").read_text().split()  # "max" is none (cgroup-v2)
         return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         pass
     try:
         used = int((folder / "cpu.cfs_quota_us").read_text())  # -1 is none (sched-bwc)
         return used / int((folder / "cpu.cfs_period_us").read_text()) if used > 0 else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         return None
 
 

@@ -63,7 +63,8 @@ def prefetch(  # noqa: PLR0913 - each a part of the law
         then: What follows, and may take its time.
         readers: Threads that only fetch, so that no worker waits; None: the workers do both.
         room: What the items ahead may need together; None: as much as they need.
-        limit: The time limit of ``fetch``; a thread that exceeds it is left alone and replaced.
+        limit: The time limit of ``fetch``; a thread that exceeds it is left alone and replaced,
+            whatever the caller waits for meanwhile.
         urgent: Whether this goes before what else a shared pool has to do.
 
     Raises:
@@ -95,12 +96,13 @@ def prefetch(  # noqa: PLR0913 - each a part of the law
             return work
 
         ahead = pools.enter_context(_Ahead(submit, iter(items), depth, room))
+        if limit:
+            pools.enter_context(_Watch(ahead, reading, limit.seconds))
         hung: list[_Task] = []
         while task := ahead.next():
-            if task.wait(limit.seconds if limit else None):
+            if task.wait():
                 yield task.take()
             elif limit:
-                reading.replace_one()
                 hung = [other for other in [*hung, task] if other.hangs]
                 yield limit.late(task.item)
                 if len(hung) >= fetching:
@@ -126,6 +128,7 @@ class _Ahead(Generic[Item]):
         self._drawn: _Task | None = None
         self._needed = 0
         self._failure: Exception | None = None
+        self._first: _Task | None = None
 
     def next(self) -> _Task | None:
         """The first of them, once those behind it are begun as far as is allowed."""
@@ -145,7 +148,10 @@ class _Ahead(Generic[Item]):
             raise self._failure
         if len(self._tasks) > _FEW and not self._tasks[0].is_done:
             self._tasks[len(self._tasks) // 2].wait_for(_NAP_SECONDS)
-        return self._tasks.popleft() if self._tasks else None
+        if not self._tasks:
+            return None
+        self._first = self._tasks.popleft()
+        return self._first
 
     def __enter__(self) -> Self:
         """Enter: leaving drops what has not begun."""
@@ -155,6 +161,15 @@ class _Ahead(Generic[Item]):
         """Leave."""
         for task in self._tasks:
             task.dropped = True
+
+    def overdue(self, seconds: float) -> list[_Task]:
+        """Those whose ``fetch`` has taken longer; for another thread, too."""
+        begun_by, first = time.monotonic() - seconds, self._first
+        try:
+            tasks = [*([first] if first else []), *self._tasks]
+        except RuntimeError:  # the caller has just taken one: next time
+            return []
+        return [task for task in tasks if task.is_overdue(begun_by)]
 
     def _draw(self) -> Any:  # noqa: ANN401 - any item
         """The next item; what is raised instead waits until those before it were yielded."""
@@ -171,6 +186,34 @@ class _Ahead(Generic[Item]):
 
 
 _END: Any = object()
+_GIVING_UP = threading.Lock()
+"""Held while a read comes back or is given up, whichever is first."""
+
+
+class _Watch:
+    """Gives up what takes too long, and starts a thread in its place.
+
+    The caller cannot: it may itself be waiting for what only these threads do.
+    """
+
+    def __init__(self, ahead: _Ahead[Any], pool: Pool, seconds: float) -> None:
+        self._ahead, self._pool, self._seconds = ahead, pool, seconds
+        self._over = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Begin to watch."""
+        threading.Thread(target=self._run, name="scene-batch-watch", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self._over.set()
+
+    def _run(self) -> None:
+        while not self._over.wait(min(1.0, self._seconds / 8)):
+            for task in self._ahead.overdue(self._seconds):
+                if task.give_up():
+                    self._pool.replace_one()
 
 
 class _Task:
@@ -212,11 +255,27 @@ class _Task:
             self._value = fetch(self.item)
         except BaseException as error:  # noqa: BLE001 - raised where it is taken
             self._error = error
-        self.fetched = True
-        if self.late or self._error is not None:
-            self._value = None
+        with _GIVING_UP:
+            self.fetched = True
+            if self.late:  # whoever waits has been told
+                self._value = None
+                return False
+        if self._error is not None:
             self._finished.release()
             return False
+        return True
+
+    def is_overdue(self, begun_by: float) -> bool:
+        """Whether ``fetch`` began before a moment and has not come back."""
+        return not self.fetched and self._begun is not None and self._begun <= begun_by
+
+    def give_up(self) -> bool:
+        """Wait no longer for ``fetch``; False where it has come back after all."""
+        with _GIVING_UP:
+            if self.late or self.fetched:
+                return False
+            self.late = True
+        self._finished.release()
         return True
 
     def finish(self, then: Callable[[Any], Any]) -> bool:
@@ -239,21 +298,10 @@ class _Task:
         if self._finished.acquire(timeout=seconds):
             self._finished.release()
 
-    def wait(self, seconds: float | None) -> bool:
-        """Wait until it is done; False when ``fetch`` alone took longer than ``seconds``."""
-        if seconds is None:
-            return self._finished.acquire()
-        while not self._finished.acquire(timeout=self._left(seconds)):
-            self.late = not self.fetched and self._left(seconds) <= 0
-            if self.late:
-                return False
-        return True
-
-    def _left(self, seconds: float) -> float:
-        """Until it is late; a while where that is not yet known, or no longer matters."""
-        if self._begun is None or self.fetched:
-            return seconds
-        return max(0.0, self._begun + seconds - time.monotonic())
+    def wait(self) -> bool:
+        """Wait until it is done; False when it was given up."""
+        self._finished.acquire()
+        return not self.late
 
     def take(self) -> Any:  # noqa: ANN401 - any result
         """Its result, or what it raised."""

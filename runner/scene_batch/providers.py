@@ -120,7 +120,7 @@ def start(runtime: ModuleType, path: Path, provider: Provider, setup: Setup) -> 
             else:
                 return Started(session, candidate, "; ".join(notes))
         raise ProviderError(
-            "; ".join(notes) or "no provider here computes in bf16: [openvino] does"
+            "; ".join(notes) or "this ONNX Runtime has none of the providers known here"
         )
     if provider not in installed:
         raise ProviderError(

@@ -79,5 +79,8 @@ def hint(stages: Mapping[str, Mapping[str, float]], slowest: str, session: Sessi
     if slowest == "infer" and session.provider != "cuda" and threads < cpus:
         return f"{cpus} processors could compute: --threads auto"
     if slowest == "infer" and session.provider == "cpu" and platform.machine() == "x86_64":
-        return "on x86 the provider openvino is faster: pip install 'scene-batch[openvino]'"
+        return (
+            "on x86 the provider openvino is faster: pip uninstall -y onnxruntime &&"
+            " pip install 'scene-batch[openvino]'"
+        )
     return ""

@@ -16,7 +16,7 @@ from scene_batch.errors import ProviderError
 from scene_batch.loading import load_ahead
 from scene_batch.providers import Provider
 from scene_batch.record import Tally
-from scene_batch.records import ImageRef
+from scene_batch.records import ImageRef, Prediction
 from scene_batch.sources import Reader
 from scene_batch.staffing import Staff
 from scene_batch.threads import Pool
@@ -195,7 +195,7 @@ def _rate(
             if last - begun < _WARM_UP * seconds:
                 counted = last
             else:
-                rows += len(result.rows)
+                rows += sum(isinstance(row, Prediction) for row in result.rows)
             if last > until and rows:  # what is on its way has idle threads beside it
                 break
     return rows / (last - counted) if rows else 0.0

@@ -76,3 +76,10 @@ def test_a_provider_that_is_not_here_is_one_line(colour_model: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(b"Error: provider cuda is not in this ONNX Runtime")
     assert done.stderr.count(b"\n") == 1
+
+
+def test_photos_that_cannot_be_read_are_no_measure(colour_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    done = scene_batch("bench", tmp_path, "--model", colour_model, "--seconds", "5")
+    assert done.returncode == 2
+    assert b"no photo was classified" in done.stderr

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -276,3 +277,14 @@ def test_a_full_standard_output_is_one_line(photos: Path, colour_model: Path) ->
     assert done.stderr.decode().splitlines() == [
         "Error: cannot write to standard output: No space left on device"
     ]
+
+
+def test_closed_streams_change_no_exit_code(
+    album: Path, colour_model: Path, tmp_path: Path
+) -> None:
+    """As daemons start a job: neither standard output nor standard error is there."""
+    words = command("run", album, "--out", tmp_path / "p.csv", "--model", colour_model)
+    line = f"exec {shlex.join([*words, '--max-unreadable', '100%'])} >&- 2>&-"
+    done = subprocess.run(["sh", "-c", line], env=process_environment(), check=False, timeout=60)
+    assert done.returncode == 0
+    assert (tmp_path / "p.csv").exists()

@@ -219,6 +219,28 @@ def test_closing_one_leaves_the_pool_to_the_other() -> None:
     assert not [t for t in threading.enumerate() if t.name == "scene-batch"]
 
 
+def test_reads_that_hang_hold_up_no_one_who_waits_for_the_same_threads() -> None:
+    """All threads of the pool hang, and the caller waits for urgent work: not for ever."""
+    hold = threading.Event()
+
+    def fetch(number: int) -> int:
+        if number >= 2:
+            hold.wait(20)
+        return number
+
+    with Pool(2) as pool:
+        limit = TimeLimit(0.2, lambda number: -number)
+        read = prefetch(fetch, range(6), workers=pool, depth=4, limit=limit)
+        assert next(read) == 0  # by now both threads are in a read that hangs, or soon will be
+        time.sleep(0.1)
+        urgent = prefetch(_slow_first, range(5), workers=pool, depth=2, urgent=True)
+        assert list(urgent) == [0, 1, 4, 9, 16]
+        assert [next(read), next(read), next(read)] == [1, -2, -3]
+        with pytest.raises(HungReadsError, match="reads have not answered"):
+            next(read)
+        hold.set()
+
+
 def test_a_hang_in_a_shared_pool_leaves_it_its_size() -> None:
     hold = threading.Event()
 

@@ -79,6 +79,8 @@ def command(
         for measured in sweep(model, refs, providers, seconds=seconds, bf16=bf16):
             found.append(measured)
             click.echo(_line(measured))
+    if not any(measured.photos_per_second for measured in found):
+        raise UsageError("no photo was classified: give more --seconds, or photos that can be read")
     by_setting, fastest = rates(found), best(found)
     click.echo(f"fastest: {_words(fastest, by_setting[fastest])}")
     share = by_setting[auto(found)] / by_setting[fastest]

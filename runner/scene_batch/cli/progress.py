@@ -33,7 +33,7 @@ class Progress:
         self._quiet, self._as_json = quiet, as_json
         self._begun = self._said = time.monotonic()
         self._bar: tqdm[Any] | None = None
-        if sys.stderr.isatty() and not quiet and not as_json:
+        if sys.stderr is not None and sys.stderr.isatty() and not quiet and not as_json:
             from tqdm import tqdm
 
             self._bar = tqdm(unit="photo", smoothing=0.1)
