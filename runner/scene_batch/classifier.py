@@ -36,8 +36,8 @@ Photo: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[np.uint8]
 """A path or URL, an encoded photo, or pixels: ``uint8 (height, width, 3)`` of any size, RGB."""
 
 
-MAX_BATCH_ITEMS = 256
-"""Items of a batch at most, where few of them need the model."""
+MAX_BATCH_ITEMS = 1024
+"""Items of a batch at most, where few of them need the model; the largest ``--batch-size``."""
 
 
 class Classified(NamedTuple):
@@ -175,8 +175,7 @@ class Classifier:
                 break
             items.append(item)
             decoded += isinstance(item, Decoded)
-            size = self.session.batch_size
-            if decoded >= size or len(items) == max(MAX_BATCH_ITEMS, size):
+            if decoded >= self.session.batch_size or len(items) == MAX_BATCH_ITEMS:
                 yield Batch(tuple(items))
                 items, decoded = [], 0
         if items:

@@ -159,7 +159,7 @@ def test_a_storm_stops_the_run_and_the_same_command_continues(
         return slow_down() if request.is_photo and begun else None
 
     bucket.front.decide = decide
-    job = Job((f"{bucket.url}/in",), str(tmp_path / "p.parquet"), read_timeout=0.5)
+    job = Job((f"{bucket.url}/in",), str(tmp_path / "p.parquet"), read_timeout=2.0)
     with pytest.raises(StormError, match=r"503 SlowDown.*the same command continues"):
         run(job, colours)
     parts = sorted((tmp_path / "p.parquet.parts").glob("part-*"))
