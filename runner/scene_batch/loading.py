@@ -10,11 +10,12 @@ from typing import TypeAlias
 
 from PIL import Image
 
-from scene_batch.classifier import Classifier
+from scene_batch.classifier import Classified, Classifier
 from scene_batch.prefetch import Room, TimeLimit, prefetch
 from scene_batch.record import Tally
 from scene_batch.records import Decoded, ImageRef, Row, Unreadable
 from scene_batch.sources import Fetched, Reader
+from scene_batch.staffing import Staff
 from scene_batch.threads import Pool
 from scene_batch.update import Item
 
@@ -130,3 +131,42 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
             tally.retries += photo.retries
             sizes.saw(photo.result.ref.size_bytes)
             yield photo.result
+
+
+def classify_ahead(  # noqa: PLR0913 - each a part of a run
+    items: Iterator[Item],
+    classifier: Classifier,
+    reader: Reader,
+    tally: Tally,
+    staff: Staff,
+    *,
+    timeout: float,
+) -> Generator[Classified, None, None]:
+    """Read, decode and classify photos in order, batch after batch, with the threads of a run.
+
+    Args:
+        items: Photos, and rows that are known already.
+        classifier: The model, ready.
+        reader: What reads them.
+        tally: Where times and retries are counted.
+        staff: Which threads do what.
+        timeout: Seconds after which a read that has not come back is given up.
+    """
+    with (
+        Pool(staff.workers) as pool,
+        closing(
+            load_ahead(
+                items,
+                classifier,
+                reader,
+                tally,
+                workers=pool,
+                readers=staff.readers,
+                timeout=timeout,
+            )
+        ) as photos,
+        closing(classifier.rows(photos, pool if staff.shared else None)) as results,
+    ):
+        for result in results:
+            tally.seconds["infer"] += result.seconds
+            yield result

@@ -13,17 +13,17 @@ part; a run that was broken off begins behind the last photo that it saved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from itertools import islice
 
-from scene_batch.classifier import Classifier
+from scene_batch.classifier import Classified, Classifier
 from scene_batch.errors import AccountingError, OutputBusyError, SceneBatchError, SourceError
 from scene_batch.interruption import Interruption
 from scene_batch.job import Job
 from scene_batch.ledger import fingerprint
-from scene_batch.loading import Loaded, load_ahead
+from scene_batch.loading import classify_ahead
 from scene_batch.object_store import Stores, identified, shown
 from scene_batch.record import RunRecord, Tally, bottleneck, versions
 from scene_batch.records import printable
@@ -33,7 +33,6 @@ from scene_batch.sinks.table import schema
 from scene_batch.sources import Listing, Reader
 from scene_batch.staffing import Staff, hint
 from scene_batch.storm import StormWatch
-from scene_batch.threads import Pool
 from scene_batch.update import Retry, old_table, what_to_do
 
 
@@ -90,24 +89,10 @@ def run(
         work = what_to_do(job, listing, table)
         items = islice(work, None if job.limit is None else job.limit - saved)
         staff = Staff.of(classifier.session, workers=job.workers, remote=listing.may_be_remote)
-        with (
-            Pool(staff.workers) as pool,
-            closing(
-                load_ahead(
-                    items,
-                    classifier,
-                    Reader(listing.stores),
-                    tally,
-                    workers=pool,
-                    readers=staff.readers,
-                    timeout=job.read_timeout,
-                )
-            ) as photos,
-            closing(
-                _classify(photos, classifier, pool if staff.shared else None, output, guard)
-            ) as batches,
-        ):
-            for _ in batches:
+        reader = Reader(listing.stores)
+        results = classify_ahead(items, classifier, reader, tally, staff, timeout=job.read_timeout)
+        with closing(results):
+            for _ in _write(results, output, guard):
                 watch(tally)
         if not tally.rows and not listing.seen and not isinstance(work, Retry):
             raise _no_photo(listing)
@@ -124,30 +109,26 @@ def run(
     return record
 
 
-def _classify(
-    photos: Iterator[Loaded],
-    classifier: Classifier,
-    pool: Pool | None,
+def _write(
+    results: Iterator[Classified],
     output: Output,
     guard: Callable[[], AbstractContextManager[None]],
-) -> Generator[None, None, None]:
-    """Classify and write batch after batch; no signal counts while one is written."""
+) -> Iterator[None]:
+    """Write batch after batch; no signal counts while one is written."""
     tally, storm = output.tally, StormWatch()
-    with closing(classifier.rows(photos, pool)) as results:
-        while True:
-            try:
-                result = next(results, None)
-            except SceneBatchError:  # what came before it is sound
-                with guard():
-                    output.write(storm.sound())
-                raise
-            if result is None:
-                break
-            tally.seconds["infer"] += result.seconds
-            with guard(), tally.timing("write"):
-                output.write(storm.sift(result.rows))
-            storm.check()
-            yield
+    while True:
+        try:
+            result = next(results, None)
+        except SceneBatchError:  # what came before it is sound
+            with guard():
+                output.write(storm.sound())
+            raise
+        if result is None:
+            break
+        with guard(), tally.timing("write"):
+            output.write(storm.sift(result.rows))
+        storm.check()
+        yield
     with guard():
         output.write(storm.rest())
 

@@ -13,13 +13,12 @@ from pathlib import Path
 from scene_batch.classifier import Classifier
 from scene_batch.cpus import usable_cpus
 from scene_batch.errors import ProviderError
-from scene_batch.loading import load_ahead
+from scene_batch.loading import classify_ahead
 from scene_batch.providers import Provider
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Prediction
 from scene_batch.sources import Reader
 from scene_batch.staffing import Staff
-from scene_batch.threads import Pool
 
 BATCHES = {
     "cpu": (1, 2, 4, 8, 16, 32),
@@ -175,21 +174,10 @@ def _rate(
     """Photos a second, once the threads have work."""
     begun = last = time.perf_counter()
     counted, until, rows = begun, begun + seconds, 0
-    with (
-        Pool(staff.workers) as pool,
-        closing(
-            load_ahead(
-                _again_and_again(photos, until),
-                classifier,
-                Reader(),
-                Tally(datetime.now(UTC)),
-                workers=pool,
-                readers=staff.readers,
-                timeout=60.0,
-            )
-        ) as loaded,
-        closing(classifier.rows(loaded, pool if staff.shared else None)) as results,
-    ):
+    items, tally = _again_and_again(photos, until), Tally(datetime.now(UTC))
+    with closing(
+        classify_ahead(items, classifier, Reader(), tally, staff, timeout=60.0)
+    ) as results:
         for result in results:
             last = time.perf_counter()
             if last - begun < _WARM_UP * seconds:

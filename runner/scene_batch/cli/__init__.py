@@ -134,9 +134,8 @@ def program() -> None:
     try:
         main(prog_name="scene-batch")
     except SystemExit as end:
-        if (
-            not isinstance(end.code, int) or "tensorflow" in sys.modules
-        ):  # it has threads of its own
+        has_own_threads = "tensorflow" in sys.modules
+        if not isinstance(end.code, int) or has_own_threads:
             raise
         try:
             for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scene_batch.cli.config import config_option
-from scene_batch.cli.options import provider_option
+from scene_batch.cli.options import SWITCH_SECONDS, provider_option
 from scene_batch.errors import OutputExistsError, UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def command(
     """
     if write is not None and write.exists() and not overwrite:
         raise OutputExistsError(f"{str(write)!r} is already there; replace it with --overwrite")
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(SWITCH_SECONDS)  # as run does
     from scene_batch.providers import installed_providers, load_runtime
     from scene_batch.sweep import auto, best, rates, sweep
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+SWITCH_SECONDS = 0.0005
+"""How long one thread may run Python while others wait for it, instead of 5 ms."""
+
 provider_option = click.option(
     "--provider",
     type=click.Choice(["auto", "cpu", "cuda", "openvino"]),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scene_batch.cli.config import config_option
-from scene_batch.cli.options import provider_option
+from scene_batch.cli.options import SWITCH_SECONDS, provider_option
 from scene_batch.cli.progress import Progress
 from scene_batch.errors import Interrupted
 from scene_batch.interruption import Interruption
@@ -28,7 +28,6 @@ TOO_MANY_UNREADABLE = 3
 MOST = 1024
 """Threads, or photos at a time; beyond that somebody mistyped."""
 LONGEST_SECONDS = 86_400.0
-_SWITCH_SECONDS = 0.0005
 
 _COUNT = re.compile("[0-9]{1,18}")
 
@@ -186,7 +185,7 @@ def command(
     # Arrow's own allocator keeps what it once had; malloc gives it back, and is as fast here.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     # Threads that come back from a decoder wait less for their turn in Python.
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    sys.setswitchinterval(SWITCH_SECONDS)
     with (
         Progress(quiet=quiet, as_json=log_json) as progress,
         Interruption() as interruption,
