@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
@@ -11,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
 from scene_batch.errors import HungReadsError
+from scene_batch.task import Task, Watch
 from scene_batch.threads import Pool
 
 Item = TypeVar("Item")
@@ -81,10 +80,10 @@ def prefetch(  # noqa: PLR0913 - each a part of the law
         pool = workers if isinstance(workers, Pool) else pools.enter_context(Pool(workers))
         reading = pool if readers is None else pools.enter_context(Pool(readers))
 
-        def submit(task: _Task) -> None:
+        def submit(task: Task) -> None:
             reading.submit(read(task), urgent=urgent)
 
-        def read(task: _Task) -> Callable[[], bool]:
+        def read(task: Task) -> Callable[[], bool]:
             def work() -> bool:
                 if task.fetch(fetch):
                     if reading is pool:
@@ -97,8 +96,8 @@ def prefetch(  # noqa: PLR0913 - each a part of the law
 
         ahead = pools.enter_context(_Ahead(submit, iter(items), depth, room))
         if limit:
-            pools.enter_context(_Watch(ahead, reading, limit.seconds))
-        hung: list[_Task] = []
+            pools.enter_context(Watch(ahead.tasks, reading, limit.seconds))
+        hung: list[Task] = []
         while task := ahead.next():
             if task.wait():
                 yield task.take()
@@ -118,26 +117,26 @@ class _Ahead(Generic[Item]):
 
     def __init__(
         self,
-        submit: Callable[[_Task], None],
+        submit: Callable[[Task], None],
         items: Iterator[Item],
         depth: int,
         room: Room[Item] | None,
     ) -> None:
         self._submit, self._items, self._depth, self._room = submit, items, depth, room
-        self._tasks: deque[_Task] = deque()
-        self._drawn: _Task | None = None
+        self._tasks: deque[Task] = deque()
+        self._drawn: Task | None = None
         self._needed = 0
         self._failure: Exception | None = None
-        self._first: _Task | None = None
+        self._first: Task | None = None
 
-    def next(self) -> _Task | None:
+    def next(self) -> Task | None:
         """The first of them, once those behind it are begun as far as is allowed."""
         while len(self._tasks) < self._depth:
             if self._drawn is None:
                 item = self._draw()
                 if item is _END:
                     break
-                self._drawn = _Task(item, self._room.needs(item) if self._room else 0)
+                self._drawn = Task(item, self._room.needs(item) if self._room else 0)
             if self._tasks and self._room and self._needed + self._drawn.needs > self._room.most:
                 break
             self._needed += self._drawn.needs
@@ -162,14 +161,13 @@ class _Ahead(Generic[Item]):
         for task in self._tasks:
             task.dropped = True
 
-    def overdue(self, seconds: float) -> list[_Task]:
-        """Those whose ``fetch`` has taken longer; for another thread, too."""
-        begun_by, first = time.monotonic() - seconds, self._first
+    def tasks(self) -> list[Task]:
+        """All that was begun and not yet yielded; for another thread, too."""
+        first = self._first
         try:
-            tasks = [*([first] if first else []), *self._tasks]
+            return [*([first] if first else []), *self._tasks]
         except RuntimeError:  # the caller has just taken one: next time
             return []
-        return [task for task in tasks if task.is_overdue(begun_by)]
 
     def _draw(self) -> Any:  # noqa: ANN401 - any item
         """The next item; what is raised instead waits until those before it were yielded."""
@@ -180,131 +178,9 @@ class _Ahead(Generic[Item]):
                 self._failure = error
         return _END
 
-    def done(self, task: _Task) -> None:
+    def done(self, task: Task) -> None:
         """Make room: a task was yielded."""
         self._needed -= task.needs
 
 
 _END: Any = object()
-_GIVING_UP = threading.Lock()
-"""Held while a read comes back or is given up, whichever is first."""
-
-
-class _Watch:
-    """Gives up what takes too long, and starts a thread in its place.
-
-    The caller cannot: it may itself be waiting for what only these threads do.
-    """
-
-    def __init__(self, ahead: _Ahead[Any], pool: Pool, seconds: float) -> None:
-        self._ahead, self._pool, self._seconds = ahead, pool, seconds
-        self._over = threading.Event()
-
-    def __enter__(self) -> Self:
-        """Begin to watch."""
-        threading.Thread(target=self._run, name="scene-batch-watch", daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
-        self._over.set()
-
-    def _run(self) -> None:
-        while not self._over.wait(min(1.0, self._seconds / 8)):
-            for task in self._ahead.overdue(self._seconds):
-                if task.give_up():
-                    self._pool.replace_one()
-
-
-class _Task:
-    """One item on its way through the threads."""
-
-    __slots__ = (
-        "_begun",
-        "_error",
-        "_finished",
-        "_value",
-        "dropped",
-        "fetched",
-        "item",
-        "late",
-        "needs",
-    )
-
-    def __init__(self, item: Any, needs: int) -> None:  # noqa: ANN401 - any item
-        self.item = item
-        self.needs = needs
-        self.fetched = self.late = self.dropped = False
-        self._begun: float | None = None
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self._finished = threading.Lock()  # lighter than an Event; held until the end
-        self._finished.acquire()
-
-    @property
-    def hangs(self) -> bool:
-        """Whether it was given up and has still not come back."""
-        return self.late and not self.fetched
-
-    def fetch(self, fetch: Callable[[Any], Any]) -> bool:
-        """Begin, in a thread; False when nothing follows."""
-        if self.dropped:
-            return False
-        self._begun = time.monotonic()
-        try:
-            self._value = fetch(self.item)
-        except BaseException as error:  # noqa: BLE001 - raised where it is taken
-            self._error = error
-        with _GIVING_UP:
-            self.fetched = True
-            if self.late:  # whoever waits has been told
-                self._value = None
-                return False
-        if self._error is not None:
-            self._finished.release()
-            return False
-        return True
-
-    def is_overdue(self, begun_by: float) -> bool:
-        """Whether ``fetch`` began before a moment and has not come back."""
-        return not self.fetched and self._begun is not None and self._begun <= begun_by
-
-    def give_up(self) -> bool:
-        """Wait no longer for ``fetch``; False where it has come back after all."""
-        with _GIVING_UP:
-            if self.late or self.fetched:
-                return False
-            self.late = True
-        self._finished.release()
-        return True
-
-    def finish(self, then: Callable[[Any], Any]) -> bool:
-        """End, in the same thread or another."""
-        if not self.dropped:
-            try:
-                self._value = then(self._value)
-            except BaseException as error:  # noqa: BLE001 - raised where it is taken
-                self._error = error
-            self._finished.release()
-        return True
-
-    @property
-    def is_done(self) -> bool:
-        """Whether its result is there."""
-        return not self._finished.locked()
-
-    def wait_for(self, seconds: float) -> None:
-        """Wait until it is done, but not longer."""
-        if self._finished.acquire(timeout=seconds):
-            self._finished.release()
-
-    def wait(self) -> bool:
-        """Wait until it is done; False when it was given up."""
-        self._finished.acquire()
-        return not self.late
-
-    def take(self) -> Any:  # noqa: ANN401 - any result
-        """Its result, or what it raised."""
-        if self._error is not None:
-            raise self._error
-        return self._value

@@ -30,7 +30,17 @@ _HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "pandas", "torch", "jax"}
 
 # Lowest first: a module imports from rows above its own, or from its own row.
 _RANKS = [
-    {"errors", "records", "cpus", "interruption", "job", "object_store", "shard", "threads"},
+    {
+        "errors",
+        "records",
+        "cpus",
+        "interruption",
+        "job",
+        "object_store",
+        "shard",
+        "task",
+        "threads",
+    },
     {"preprocess", "model", "providers"},
     {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record", "storage", "storm"},
     {"classifier", "staffing"},
