@@ -89,6 +89,7 @@ def run(
         work = what_to_do(job, listing, table)
         items = islice(work, None if job.limit is None else job.limit - saved)
         staff = Staff.of(classifier.session, workers=job.workers, remote=listing.may_be_remote)
+        tally.threads = staff.threads()
         reader = Reader(listing.stores)
         results = classify_ahead(items, classifier, reader, tally, staff, timeout=job.read_timeout)
         with closing(results):
@@ -180,7 +181,7 @@ def _record(  # noqa: PLR0913, PLR0917 - all that it records
     staff: Staff,
 ) -> RunRecord:
     session, seconds = classifier.session, tally.elapsed
-    stages = tally.stages(staff.threads())
+    stages = tally.stages()
     slowest = bottleneck(stages)
     unreadable = sum(tally.unreadable.values())
     return RunRecord(
@@ -218,5 +219,5 @@ def _record(  # noqa: PLR0913, PLR0917 - all that it records
         stages=stages,
         photos_per_second=round(tally.rows / seconds, 1),
         bottleneck=slowest,
-        hint=hint(stages, slowest, session),
+        hint=hint(staff, stages, slowest, session),
     )

@@ -67,6 +67,14 @@ def installed_flavours() -> list[str]:
     return found
 
 
+def how_to_install(provider: Provider) -> str:
+    """The command that brings a provider's flavour of ONNX Runtime, and takes away another one."""
+    extra = _EXTRAS[provider]
+    others = [name for name in installed_flavours() if FLAVOURS[name] != extra]
+    removal = f"pip uninstall -y {' '.join(others)} && " if others else ""
+    return f"{removal}pip install 'scene-batch[{extra}]'"
+
+
 def load_runtime() -> ModuleType:
     """Import ONNX Runtime.
 
@@ -125,7 +133,7 @@ def start(runtime: ModuleType, path: Path, provider: Provider, setup: Setup) -> 
     if provider not in installed:
         raise ProviderError(
             f"provider {provider} is not in this ONNX Runtime (it has {', '.join(installed)});"
-            f" pip install 'scene-batch[{_EXTRAS[provider]}]'"
+            f" {how_to_install(provider)}"
         )
     return Started(_create(runtime, path, provider, setup), provider)
 

@@ -39,13 +39,22 @@ class Tally:
     """Reads of remote photos that were tried again."""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     """In which the threads of a stage were busy, by stage."""
+    threads: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 1))
+    """Of this attempt, by stage."""
     _before: float = 0.0
+    _threads_before: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     _begun: float = field(default_factory=time.monotonic)
 
     @property
     def elapsed(self) -> float:
         """Seconds that the run has taken, earlier attempts included."""
         return self._before + time.monotonic() - self._begun
+
+    @property
+    def thread_seconds(self) -> dict[str, float]:
+        """Seconds that each stage's threads had, those of earlier attempts included."""
+        own = time.monotonic() - self._begun
+        return {stage: self._threads_before[stage] + self.threads[stage] * own for stage in STAGES}
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that ``from_json`` reads."""
@@ -59,6 +68,7 @@ class Tally:
             "retries": self.retries,
             "seconds": self.seconds,
             "elapsed": self.elapsed,
+            "thread_seconds": self.thread_seconds,
         }
 
     @classmethod
@@ -74,6 +84,7 @@ class Tally:
             retries=value["retries"],
             seconds=dict(value["seconds"]),
             _before=value["elapsed"],
+            _threads_before=value["thread_seconds"],
         )
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -95,14 +106,14 @@ class Tally:
         finally:
             self.seconds[stage] += time.perf_counter() - begun
 
-    def stages(self, threads: Mapping[str, int]) -> dict[str, dict[str, float]]:
+    def stages(self) -> dict[str, dict[str, float]]:
         """Each stage's threads, and the seconds in which they were busy with it and were not."""
-        whole = self.elapsed
+        whole = self.thread_seconds
         return {
             stage: {
-                "threads": threads[stage],
+                "threads": self.threads[stage],
                 "busy_seconds": round(busy, 6),
-                "waiting_seconds": round(max(0.0, threads[stage] * whole - busy), 6),
+                "waiting_seconds": round(max(0.0, whole[stage] - busy), 6),
             }
             for stage, busy in self.seconds.items()
         }

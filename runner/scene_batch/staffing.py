@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scene_batch.cpus import usable_cpus
+from scene_batch.providers import how_to_install, installed_flavours
 from scene_batch.record import share_busy
 from scene_batch.session import Session
 
@@ -57,18 +58,28 @@ class Staff:
             "write": 1,
         }
 
+    def sharing(self, stage: str) -> list[str]:
+        """The stages whose work the same threads do."""
+        together = ["decode", "infer"] if self.shared else ["decode"]
+        together += ["read"] if self.readers is None else []
+        return together if stage in together else [stage]
 
-def hint(stages: Mapping[str, Mapping[str, float]], slowest: str, session: Session) -> str:
+
+def hint(
+    staff: Staff, stages: Mapping[str, Mapping[str, float]], slowest: str, session: Session
+) -> str:
     """The setting that would make another run like this faster; empty where none is known.
 
     Args:
+        staff: The run's threads.
         stages: As the run's record has them.
         slowest: The stage that decided the speed.
         session: What computed.
     """
     threads, cpus = int(stages[slowest]["threads"]), usable_cpus()
     seconds = stages["list"]["busy_seconds"] + stages["list"]["waiting_seconds"]
-    if seconds < _WORTH_SAYING or share_busy(stages[slowest]) < _BUSY:
+    busy = sum(share_busy(stages[stage]) for stage in staff.sharing(slowest))
+    if seconds < _WORTH_SAYING or busy < _BUSY:
         return ""
     if slowest == "read" and threads < REMOTE_READERS:
         return (
@@ -79,8 +90,7 @@ def hint(stages: Mapping[str, Mapping[str, float]], slowest: str, session: Sessi
     if slowest == "infer" and session.provider != "cuda" and threads < cpus:
         return f"{cpus} processors could compute: --threads auto"
     if slowest == "infer" and session.provider == "cpu" and platform.machine() == "x86_64":
-        return (
-            "on x86 the provider openvino is faster: pip uninstall -y onnxruntime &&"
-            " pip install 'scene-batch[openvino]'"
-        )
+        if "onnxruntime-openvino" in installed_flavours():
+            return "on x86 --provider openvino is mostly faster"
+        return f"on x86 the provider openvino is mostly faster: {how_to_install('openvino')}"
     return ""

@@ -69,6 +69,17 @@ def _broken_off_at(rows: int) -> Callable[[Tally], None]:
     return watch
 
 
+def _slow_until(rows: int, seconds: float) -> Callable[[Tally], None]:
+    """Takes its time once, and then stops the run a little later."""
+    stop, waits = _broken_off_at(rows), iter([seconds])
+
+    def watch(tally: Tally) -> None:
+        time.sleep(next(waits, 0))
+        stop(tally)
+
+    return watch
+
+
 def _table(path: Path) -> pa.Table:
     return pq.read_table(path).replace_schema_metadata(None)
 
@@ -101,6 +112,20 @@ def test_a_run_that_is_broken_off_ends_in_the_same_table(
     assert _counts(out) == _counts(whole)
     assert 1 < record.attempts <= 1 + len(stops) or stops == [1]
     assert sorted(os.listdir(tmp_path)) == ["p.parquet", "p.parquet.run.json"]
+
+
+def test_stages_have_the_threads_of_each_attempt(
+    photos: Path, colours: Classifier, tmp_path: Path
+) -> None:
+    """An attempt's waiting is counted with its own threads, not with those of the last one."""
+    out = str(tmp_path / "p.parquet")
+    with pytest.raises(KeyboardInterrupt):
+        run(Job((str(photos),), out, workers=8), colours, _slow_until(120, 0.5))
+    record = run(Job((str(photos),), out, workers=1), colours)
+    assert record.attempts == 2
+    decode = record.stages["decode"]
+    assert decode["threads"] == 1
+    assert decode["busy_seconds"] + decode["waiting_seconds"] > 8 * 0.5 > record.seconds
 
 
 def test_only_what_was_not_saved_is_computed_again(

@@ -12,8 +12,10 @@ from scene_batch.record import bottleneck
 from scene_batch.staffing import Staff, hint
 
 
-def _session(provider: str = "cpu", calls: int = 4) -> Any:
-    return SimpleNamespace(provider=provider, calls=calls)
+def _session(provider: str = "cpu", calls: int | None = None) -> Any:
+    """As ``Session`` is on four processors."""
+    best = {"cpu": 4, "openvino": 5, "cuda": 2}
+    return SimpleNamespace(provider=provider, calls=calls or best[provider])
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +31,7 @@ def test_one_pool_does_it_all_where_the_processor_computes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "calls", "workers"), [("cuda", 2, None), ("openvino", 4, None), ("cpu", 4, 9)]
+    ("provider", "calls", "workers"), [("cuda", 2, None), ("openvino", 5, None), ("cpu", 4, 9)]
 )
 def test_calls_that_only_wait_have_threads_of_their_own(
     provider: str, calls: int, workers: int | None
@@ -71,6 +73,9 @@ def _stages(seconds: float = 100.0, **busy: tuple[int, float]) -> dict[str, dict
         ({"list": (1, 0.8)}, "cpu", "list", ""),
         ({"write": (1, 0.8)}, "cpu", "write", ""),
         ({"decode": (4, 0.5), "infer": (4, 0.4)}, "cpu", "decode", ""),
+        ({"decode": (4, 0.4), "infer": (4, 0.5)}, "cpu", "infer", "scene-batch[openvino]"),
+        ({"decode": (4, 0.4), "infer": (5, 0.5)}, "openvino", "infer", ""),
+        ({"read": (4, 0.5), "decode": (4, 0.4)}, "cuda", "read", "--workers 16"),
     ],
 )
 def test_the_busiest_stage_is_the_bottleneck_and_a_setting_is_named_where_one_helps(
@@ -78,11 +83,30 @@ def test_the_busiest_stage_is_the_bottleneck_and_a_setting_is_named_where_one_he
 ) -> None:
     stages = _stages(**busy)
     assert bottleneck(stages) == slowest
-    said = hint(stages, slowest, _session(provider))
+    staff = Staff.of(_session(provider), workers=None, remote=busy.get("read", (4,))[0] > 4)
+    said = hint(staff, stages, slowest, _session(provider))
     assert words in said
     assert bool(words) == bool(said)
 
 
+@pytest.mark.parametrize(
+    ("flavour", "words"),
+    [
+        ("onnxruntime", "pip uninstall -y onnxruntime && pip install 'scene-batch[openvino]'"),
+        ("onnxruntime-openvino", "--provider openvino is mostly faster"),
+    ],
+)
+def test_what_is_installed_already_need_not_be_installed(
+    flavour: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staffing, "installed_flavours", lambda: [flavour])
+    monkeypatch.setattr("scene_batch.providers.installed_flavours", lambda: [flavour])
+    session = _session()
+    staff = Staff.of(session, workers=None, remote=False)
+    assert hint(staff, _stages(infer=(4, 0.95)), "infer", session).endswith(words)
+
+
 def test_a_short_run_needs_no_advice() -> None:
     stages = _stages(5.0, infer=(4, 0.95))
-    assert hint(stages, "infer", _session()) == ""
+    staff = Staff.of(_session(), workers=None, remote=False)
+    assert hint(staff, stages, "infer", _session()) == ""
