@@ -34,6 +34,8 @@ _BATCH = {"cpu": 4, "openvino": 8, "cuda": 64}
 _SMALL_MODEL, _LARGEST_BATCH, _CALL_SECONDS = 16 << 20, 32, 0.01
 """On a processor a small model (bytes of its file) takes more photos at a time, until a call lasts
 so long: what Python does around each call no longer counts then."""
+_INPUT_BYTES = 1 << 30
+"""Of pixels on their way into all calls: beyond it, fewer calls run side by side."""
 _CUDA_CALLS = 2
 """While one batch is computed, the next one is copied."""
 _OPENVINO_WAITING = 1
@@ -107,13 +109,14 @@ class Session:
             "bf16" if bf16 else card.precision,
             batch_size or _BATCH[took],
             threads,
-            _calls(took, threads),
+            1,
             "; ".join(filter(None, (started.note, _better_file(took, card)))),
             started.session,
             digest,
         )
         if took == "cpu" and batch_size is None and path.stat().st_size < _SMALL_MODEL:
             session.batch_size = session._measured_size()
+        session.calls = session._best_calls()
         for _ in range(session.calls):
             session._inputs.put(session._blank(session.batch_size))
         if took == "cuda":  # if its memory is too small for a batch, that shows now
@@ -177,16 +180,19 @@ class Session:
             size *= 2
         return size
 
+    def _best_calls(self) -> int:
+        """How many calls are best made side by side."""
+        if self.provider == "cuda":
+            best = _CUDA_CALLS
+        else:
+            best = self.threads + (_OPENVINO_WAITING if self.provider == "openvino" else 0)
+        preprocess = self.card.preprocess
+        each = self.batch_size * preprocess.height * preprocess.width * 3
+        return max(1, min(best, _INPUT_BYTES // each))
+
     def _blank(self, size: int) -> npt.NDArray[np.uint8]:
         preprocess = self.card.preprocess
         return np.zeros((size, preprocess.height, preprocess.width, 3), np.uint8)
-
-
-def _calls(provider: Provider, threads: int) -> int:
-    """How many calls are best made side by side."""
-    if provider == "cuda":
-        return _CUDA_CALLS
-    return threads + _OPENVINO_WAITING if provider == "openvino" else threads
 
 
 def _better_file(provider: str, card: ModelCard) -> str:

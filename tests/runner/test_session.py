@@ -283,6 +283,17 @@ def test_a_small_model_takes_more_photos_at_a_time(colour_model: Path) -> None:
     assert Session.open(colour_model, provider="cpu").batch_size == 32
 
 
+def test_huge_batches_have_fewer_calls_side_by_side(
+    colour_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Session.open(colour_model, provider="cpu", threads=64).calls == 64
+    each = 1024 * 16 * 16 * 3
+    for room, calls in ((3 * each, 3), (each // 2, 1)):
+        monkeypatch.setattr(session, "_INPUT_BYTES", room)
+        opened = Session.open(colour_model, provider="cpu", threads=64, batch_size=1024)
+        assert (opened.calls, opened.batch_size) == (calls, 1024)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a model at all", b"\x08\x07\x12\x04junk"])
 def test_a_file_that_is_not_onnx_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
