@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -112,7 +113,8 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
 
     # Pillow keeps the memory of a photo for the next one, instead of giving it back and asking the
     # system for the same pages again: a fifth of the time of a small photo.
-    Image.core.set_blocks_max(_BLOCKS * workers.size)  # type: ignore[attr-defined]
+    if "PILLOW_BLOCKS_MAX" not in os.environ:
+        Image.core.set_blocks_max(_BLOCKS * workers.size)  # type: ignore[attr-defined]
     session, sizes = classifier.session, _Sizes()
     loaded = prefetch(
         fetch,

@@ -279,6 +279,22 @@ def test_a_full_standard_output_is_one_line(photos: Path, colour_model: Path) ->
     ]
 
 
+def test_a_closed_standard_output_is_one_line(photos: Path, colour_model: Path) -> None:
+    words = command("run", photos, "--out", "-", "--quiet", "--model", colour_model)
+    done = subprocess.run(
+        ["sh", "-c", f"exec {shlex.join(words)} >&-"],
+        env=process_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "Error: standard output is closed: --out - has nowhere to write to"
+    ]
+
+
 def test_closed_streams_change_no_exit_code(
     album: Path, colour_model: Path, tmp_path: Path
 ) -> None:

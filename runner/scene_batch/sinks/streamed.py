@@ -26,6 +26,8 @@ class StreamedOutput:
     def __init__(self, classes: Sequence[str]) -> None:
         self._classes = classes
         self.tally = Tally(started_at=datetime.now(UTC))
+        if sys.stdout is None:
+            raise OutputError("standard output is closed: --out - has nowhere to write to")
         self._descriptor = sys.stdout.fileno()
 
     def write(self, rows: Sequence[Row]) -> None:
