@@ -16,8 +16,25 @@ _RANDOM = np.random.default_rng(4)
 _IMAGES = _RANDOM.integers(0, 256, (3, 9, 9, 3), np.uint8)
 
 
-def _network(*, pads: int = 0, factor: Any = 1 / 127.5, bias: bool = True) -> onnx.ModelProto:
-    """A photo's bytes, scaled to -1 to 1, and one convolution."""
+def _network(
+    *,
+    pads: int = 0,
+    factor: Any = 1 / 127.5,
+    bias: bool = True,
+    perm: tuple[int, ...] = (0, 3, 1, 2),
+    shown: bool = False,
+    computed: bool = False,
+) -> onnx.ModelProto:
+    """A photo's bytes, scaled to -1 to 1, and one convolution.
+
+    Args:
+        pads: What the convolution pads.
+        factor: Of the scaling.
+        bias: Whether the convolution has one.
+        perm: How the axes are turned.
+        shown: Whether the scaled photo is an output, too.
+        computed: Whether the weights are not constants.
+    """
     values = {
         "factor": np.array(factor, np.float32),
         "offset": np.array(-1, np.float32),
@@ -28,15 +45,22 @@ def _network(*, pads: int = 0, factor: Any = 1 / 127.5, bias: bool = True) -> on
         helper.make_node("Cast", ["image"], ["a"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["a", "factor"], ["b"]),
         helper.make_node("Add", ["b", "offset"], ["c"]),
-        helper.make_node("Transpose", ["c"], ["d"], perm=[0, 3, 1, 2]),
+        helper.make_node("Transpose", ["c"], ["d"], perm=perm),
+        *([helper.make_node("Neg", ["weights"], ["other"])] if computed else []),
         helper.make_node(
-            "Conv", ["d", "weights", *(["bias"] if bias else [])], ["out"], pads=[pads] * 4
+            "Conv",
+            ["d", "other" if computed else "weights", *(["bias"] if bias else [])],
+            ["out"],
+            pads=[pads] * 4,
         ),
     ]
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 9, 9, 3])
     out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["N", 4, None, None])
     constants = [numpy_helper.from_array(value, name) for name, value in values.items()]
-    graph = helper.make_graph(nodes, "g", [image], [out], constants)
+    outputs = [out]
+    if shown:
+        outputs.append(helper.make_tensor_value_info("c", TensorProto.FLOAT, ["N", 9, 9, 3]))
+    graph = helper.make_graph(nodes, "g", [image], outputs, constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
@@ -61,9 +85,20 @@ def test_scaling_is_folded_into_the_first_convolution(bias: bool) -> None:
     assert _outputs(model) == pytest.approx(before, abs=2e-5)
 
 
-@pytest.mark.parametrize("other", [{"pads": 1}, {"factor": [1 / 127.5, 1 / 127.5, 1 / 128]}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"pads": 1},
+        {"factor": [1 / 127.5, 1 / 127.5, 1 / 128]},
+        {"perm": (0, 3, 2, 1)},
+        {"shown": True},
+        {"computed": True},
+    ],
+)
 def test_what_could_not_be_exact_is_left_alone(other: dict[str, Any]) -> None:
-    """Padding is zeros after the scaling; and a factor for each channel is another formula."""
+    """Padding is zeros after the scaling; a factor for each channel is another formula; and what
+    is turned otherwise, is an output, or is not known yet has to stay.
+    """
     model = _network(**other)
     untouched = model.SerializeToString()
     fold_scaling(model)
