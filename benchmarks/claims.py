@@ -140,33 +140,33 @@ def auto_against_the_best(title: str, photos: Path, processors: Sequence[int]) -
             *(Setting("cpu", threads=threads) for threads in range(1, cpus + 2)),
             *(Setting("cpu", workers=workers) for workers in (cpus + 1, 2 * cpus)),
         ]
-        rates: dict[Setting, list[float]] = {setting: [] for setting in settings}
+        auto = settings[0]
+        rates: dict[Setting, list[float]] = {}
         for _ in range(3):
             for setting in settings:
                 measured = measure(None, refs, setting, 3.0)
-                rates[setting].append(measured.photos_per_second)
+                rates.setdefault(measured.took, []).append(measured.photos_per_second)
+                auto = measured.took if setting == settings[0] else auto
     finally:
         os.sched_setaffinity(0, all_of_them)
-    medians = {setting: statistics.median(values) for setting, values in rates.items()}
+    medians = {took: statistics.median(values) for took, values in rates.items()}
     best = max(medians, key=medians.__getitem__)
-    words = ", ".join(
-        f"{name} {value}"
-        for name in ("batch_size", "threads", "workers")
-        if (value := getattr(best, name))
-    )
-    share = medians[settings[0]] / medians[best]
+    words = f"batch size {best.batch_size}, {best.threads} threads, {best.workers} workers"
     return (
-        f"{title}: auto {medians[settings[0]]:.1f} photos/s, the best of {len(settings)} settings"
-        f" ({words or 'auto'}) {medians[best]:.1f}: {share:.2f}"
+        f"{title}: auto {medians[auto]:.1f} photos/s, the best of {len(medians)} settings"
+        f" ({words}) {medians[best]:.1f}: {medians[auto] / medians[best]:.2f}"
     )
 
 
 def peak_memory(photos: Path, folder: Path) -> str:
     """Of a run at ``auto``, whole process."""
-    words = [*SCENE_BATCH, "run", str(photos), "--out", str(folder / "m.parquet"), "--quiet"]
+    out = folder / f"{photos.name}.parquet"
+    words = [*SCENE_BATCH, "run", str(photos), "--out", str(out), "--quiet"]
     with subprocess.Popen(words, env=ENVIRONMENT) as process:
-        _, _, usage = os.wait4(process.pid, 0)
-        process.returncode = 0
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"the run over {photos} ended with {process.returncode}")
     return f"peak memory over {photos.name}: {usage.ru_maxrss / 1024:.0f} MB"
 
 
