@@ -96,9 +96,7 @@ def test_scaling_is_folded_into_the_first_convolution(bias: bool) -> None:
     ],
 )
 def test_what_could_not_be_exact_is_left_alone(other: dict[str, Any]) -> None:
-    """Padding is zeros after the scaling; a factor for each channel is another formula; and what
-    is turned otherwise, is an output, or is not known yet has to stay.
-    """
+    """As padding, which is zeros after the scaling, and a factor for each channel."""
     model = _network(**other)
     untouched = model.SerializeToString()
     fold_scaling(model)
