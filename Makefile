@@ -36,7 +36,7 @@ bench: ## ours, rivals and limits side by side, about an hour: make bench PHOTOS
 	python benchmarks/photos.py $(PHOTOS) .bench/large 200
 	export PYTHON_OPENVINO=.bench/openvino/bin/python PYTHON_TORCH=.bench/torch/bin/python; \
 	for photos in $(PHOTOS) .bench/large; do python benchmarks/side_by_side.py $$photos \
-		--slow-limit 500 --out $(OUT) --title "$$(basename $$photos)" || exit 1; done
+		--out $(OUT) --title "$$(basename $$photos)" || exit 1; done
 	python benchmarks/claims.py $(PHOTOS) .bench/large | tee -a $(OUT)
 	python benchmarks/growth.py $(PHOTOS) --plot .bench/growth.png | tee -a $(OUT)
 

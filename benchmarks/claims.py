@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from machine import described
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -175,6 +176,7 @@ def main() -> None:
     small, large = map(Path, sys.argv[1:3])
     processors = sorted(os.sched_getaffinity(0))
     half = processors[: max(1, len(processors) // 2)]
+    print(f"\n## What the runner promises\n\n{described()}\n")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print(f"- {one_photo(next(small.rglob('*.jpg')), folder)}", flush=True)

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from machine import described
 from memory_and_scale import FILES, command, make, measured  # it also finds tests/ and runner/
 from photos import SMALL, save_noise
 
@@ -86,6 +87,7 @@ def main() -> None:
     parser.add_argument("--place", type=Path, help="a folder for the links; else a temporary one")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
+    print(f"\n## Cost as the work grows\n\n{described()}\n")
     print("| photos | photos/s, whole process | peak memory, MB |\n| --- | --- | --- |")
     folder = Path(tempfile.mkdtemp(dir=options.place))
     try:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from machine import described
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -260,7 +261,6 @@ def parse() -> argparse.Namespace:
         )
     parser.add_argument("--out", type=Path, help="a file to add the table to")
     parser.add_argument("--title", default="Side by side", help="its heading there")
-    parser.add_argument("--note", help="a line above the table: the machine, the date")
     return parser.parse_args()
 
 
@@ -278,7 +278,7 @@ def main() -> None:
         f"Medians of {options.rounds} rounds. Ratios are medians of each round's ratio of whole"
         " processes; of ready models beside limits, and where one took fewer photos."
     )
-    text = "\n\n".join(filter(None, (options.note, said, table(results))))
+    text = "\n\n".join((described(), said, table(results)))
     print(text)
     if options.out:
         before = options.out.read_text().rstrip() + "\n\n" if options.out.exists() else ""
