@@ -94,9 +94,10 @@ def prefetch(  # noqa: PLR0913 - each a part of the law
 
             return work
 
-        ahead = pools.enter_context(_Ahead(submit, iter(items), depth, room))
+        ahead = _Ahead(submit, iter(items), depth, room)
         if limit:
             pools.enter_context(Watch(ahead.tasks, reading, limit.seconds))
+        pools.enter_context(ahead)  # is left before the watch, which gives up what it left behind
         hung: list[Task] = []
         while task := ahead.next():
             if task.wait():

@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 from scene_batch.threads import Pool
 
 _GIVING_UP = threading.Lock()
 """Held while a read comes back or is given up, whichever is first."""
+_STOPPED_SECONDS = 1.0
+"""A look that is so much later than it should be: the whole process stood still (SIGSTOP, a paused
+container), and what was on its way has all of its time anew."""
 
 
 class Task:
@@ -45,16 +49,15 @@ class Task:
 
     def fetch(self, fetch: Callable[[Any], Any]) -> bool:
         """Begin, in a thread; False when nothing follows."""
-        if self.dropped:
-            return False
-        self._begun = time.monotonic()
-        try:
-            self._value = fetch(self.item)
-        except BaseException as error:  # noqa: BLE001 - raised where it is taken
-            self._error = error
+        self._begun = time.monotonic()  # first: who drops it looks at that afterwards
+        if not self.dropped:
+            try:
+                self._value = fetch(self.item)
+            except BaseException as error:  # noqa: BLE001 - raised where it is taken
+                self._error = error
         with _GIVING_UP:
             self.fetched = True
-            if self.late:  # whoever waits has been told
+            if self.late or self.dropped:  # nobody waits for it any more
                 self._value = None
                 return False
         if self._error is not None:
@@ -110,7 +113,8 @@ class Task:
 class Watch:
     """Gives up what takes too long, and starts a thread in its place.
 
-    The caller cannot: it may itself be waiting for what only these threads do.
+    The caller cannot: it may itself be waiting for what only these threads do. On leaving, all that
+    still fetches is given up, since others may need the pool.
 
     Args:
         tasks: Says which are on their way; called in a thread of its own.
@@ -121,19 +125,33 @@ class Watch:
     def __init__(self, tasks: Callable[[], Sequence[Task]], pool: Pool, seconds: float) -> None:
         self._tasks, self._pool, self._seconds = tasks, pool, seconds
         self._over = threading.Event()
+        self._owed = 0
+        self._thread = threading.Thread(target=self._run, name="scene-batch-watch", daemon=True)
 
     def __enter__(self) -> Self:
         """Begin to watch."""
-        threading.Thread(target=self._run, name="scene-batch-watch", daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End."""
         self._over.set()
+        self._thread.join()
+        self._give_up(time.monotonic())
 
     def _run(self) -> None:
-        while not self._over.wait(min(1.0, self._seconds / 8)):
-            begun_by = time.monotonic() - self._seconds
-            for task in self._tasks():
-                if task.is_overdue(begun_by) and task.give_up():
-                    self._pool.replace_one()
+        wait, looked = min(1.0, self._seconds / 8), time.monotonic()
+        since = looked
+        while not self._over.wait(wait):
+            before, looked = looked, time.monotonic()
+            if looked - before > wait + _STOPPED_SECONDS:
+                since = looked
+            if looked - self._seconds > since:
+                self._give_up(looked - self._seconds)
+
+    def _give_up(self, begun_by: float) -> None:
+        self._owed += sum(task.give_up() for task in self._tasks() if task.is_overdue(begun_by))
+        with suppress(RuntimeError):  # the system has no thread to spare: at the next look
+            while self._owed:
+                self._pool.replace_one()
+                self._owed -= 1

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from scene_batch import task
 from scene_batch.errors import HungReadsError
 from scene_batch.prefetch import Room, TimeLimit, prefetch
 from scene_batch.threads import Pool
@@ -239,6 +241,85 @@ def test_reads_that_hang_hold_up_no_one_who_waits_for_the_same_threads() -> None
         with pytest.raises(HungReadsError, match="reads have not answered"):
             next(read)
         hold.set()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("good", [0, 1, 7, 8])
+def test_a_storage_that_dies_leaves_the_pool_to_what_was_read_before(
+    workers: int, good: int
+) -> None:
+    """All reads hang from some item on: an error, and the same threads still do what is left."""
+    hold = threading.Event()
+
+    def fetch(number: int) -> int:
+        if number >= good:
+            hold.wait(20)
+        return number
+
+    with Pool(workers) as pool:
+        limit = TimeLimit(0.1, lambda number: -1 - number)
+        got = prefetch(fetch, range(100), workers=pool, depth=3 * workers, limit=limit)
+        taken = []
+        with pytest.raises(HungReadsError):
+            taken.extend(iter(got))
+        taken += [next(_within(5, prefetch(abs, [-7], workers=pool, depth=workers, urgent=True)))]
+        hold.set()
+        assert taken[-1] == 7
+
+
+def _within(seconds: float, items: Iterator[int]) -> Iterator[int]:
+    """The items, computed in another thread; an error if that takes longer."""
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.extend(items), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert not thread.is_alive(), "the pool has no thread left"
+    return iter(found)
+
+
+def test_a_thread_that_cannot_be_started_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of processes is reached once: reads that hang later are given up all the same."""
+    hold, real, calls = threading.Event(), Pool.replace_one, []
+
+    def replace_one(pool: Pool) -> None:
+        calls.append(pool)
+        if len(calls) == 4:  # the first after the pool's own three
+            raise RuntimeError("can't start new thread")
+        real(pool)
+
+    def fetch(number: int) -> int:
+        if number in {3, 20, 30}:
+            hold.wait(20)
+        return number
+
+    monkeypatch.setattr(Pool, "replace_one", replace_one)
+    limit = TimeLimit(0.1, lambda number: -number)
+    got = prefetch(fetch, range(30), workers=3, depth=6, limit=limit)
+    want = [-n if n in {3, 20} else n for n in range(30)]
+    assert list(_within(5, got)) == want
+    hold.set()
+    assert len(calls) > 4
+
+
+def test_time_in_which_the_process_stood_still_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a SIGSTOP, or in a container that was paused, what was on its way goes on."""
+    stood = 0.0
+
+    def monotonic() -> float:
+        return time.monotonic() + stood
+
+    def fetch(number: int) -> int:
+        nonlocal stood
+        if number == 2:
+            stood += 3600
+            time.sleep(0.6)  # beyond the next look
+        return number
+
+    monkeypatch.setattr(task, "time", SimpleNamespace(monotonic=monotonic))
+    got = prefetch(fetch, range(6), workers=2, depth=3, limit=TimeLimit(2.0, lambda n: -n))
+    assert list(got) == list(range(6))
 
 
 def test_a_hang_in_a_shared_pool_leaves_it_its_size() -> None:
