@@ -42,7 +42,8 @@ def _folders(cgroups: Path, mine: Path) -> Iterator[Path]:
             continue
         inside = PurePosixPath("/", path)
         for folder in (inside, *inside.parents):
-            yield cgroups / controllers / folder.relative_to("/")
+            for mount in {controllers, controllers and "cpu"}:  # a link, whatever the order there
+                yield cgroups / mount / folder.relative_to("/")
 
 
 def _quota(folder: Path) -> float | None:

@@ -147,24 +147,46 @@ class Session:
             try:
                 found.append(self._call(pixels[begin : begin + size], size))
             except failures() as error:
-                if self.provider != "cuda" or size == 1 or not out_of_memory(error):
+                if size == 1 or not self._is_full(error):
                     raise does_not_run(self.provider, self.path, error) from error
-                with self._lock:
-                    self.batch_size = min(self.batch_size, size // 2)
             else:
                 begin += size
         return np.concatenate(found) if found else np.empty((0, len(self.card.classes)), np.float32)
 
+    def _is_full(self, error: Exception) -> bool:
+        return self.provider == "cuda" and out_of_memory(error)
+
+    def _call_alone(self, pixels: Sequence[Pixels], size: int) -> npt.NDArray[np.float32]:
+        """Memory was full: once more when no other call has any of it; then smaller batches."""
+        with self._lock:
+            every = [self._inputs.get() for _ in range(self.calls)]  # the other calls are over
+            self.batch_size = min(self.batch_size, max(1, size // 2))
+            try:
+                return self._compute(every[0], pixels, size)
+            finally:
+                for photos in every:
+                    self._inputs.put(photos)
+
     def _call(self, pixels: Sequence[Pixels], size: int) -> npt.NDArray[np.float32]:
-        # A fixed shape: no new kernel search for the odd last batch, which a processor does not
-        # need. What lies in the padding does not matter: each photo is computed for itself.
-        photos, size = self._inputs.get(), len(pixels) if self.provider == "cpu" else size
+        photos = self._inputs.get()
         try:
-            for place, photo in enumerate(pixels):
-                photos[place] = photo
-            (probabilities,) = self._runtime.run(["probabilities"], {"image": photos[:size]})
+            return self._compute(photos, pixels, size)
+        except failures() as error:
+            if not self._is_full(error):
+                raise
         finally:
             self._inputs.put(photos)
+        return self._call_alone(pixels, size)
+
+    def _compute(
+        self, photos: npt.NDArray[np.uint8], pixels: Sequence[Pixels], size: int
+    ) -> npt.NDArray[np.float32]:
+        # A fixed shape: no new kernel search for the odd last batch, which a processor does not
+        # need. What lies in the padding does not matter: each photo is computed for itself.
+        size = len(pixels) if self.provider == "cpu" else size
+        for place, photo in enumerate(pixels):
+            photos[place] = photo
+        (probabilities,) = self._runtime.run(["probabilities"], {"image": photos[:size]})
         return np.asarray(probabilities[: len(pixels)], np.float32)
 
     def _measured_size(self) -> int:

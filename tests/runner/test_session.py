@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from scene_batch.errors import (
 from scene_batch.job import Job
 from scene_batch.pipeline import run
 from scene_batch.preprocess import Preprocess
+from scene_batch.records import Decoded, ImageRef
 from scene_batch.session import Session
 from support import COLOURS, SIDE, save_colour_model
 
@@ -126,6 +131,7 @@ class _Hardware:
         self._real, self._listed, self._room = real, listed, room
         self.options: dict[str, str] = {}
         self.sizes: list[int] = []
+        self._used, self._lock = 0, threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -142,12 +148,20 @@ class _Hardware:
         (self.options,) = provider_options
         return _OnHardware(self, self._real.InferenceSession(path), providers[0])
 
-    def computes(self, size: int) -> None:
-        self.sizes.append(size)
-        if size > self._room:
-            from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+    @contextmanager
+    def computes(self, size: int) -> Iterator[None]:
+        with self._lock:
+            self.sizes.append(size)
+            if self._used + size > self._room:
+                from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
-            raise RuntimeException(f"BFCArena: Failed to allocate memory for requested {size}")
+                raise RuntimeException(f"BFCArena: Failed to allocate memory for requested {size}")
+            self._used += size
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._used -= size
 
 
 class _OnHardware:
@@ -161,9 +175,11 @@ class _OnHardware:
         return [self._provider, "CPUExecutionProvider"]
 
     def run(self, names: Any, values: dict[str, Any]) -> Any:
-        if self._provider != _CPU:
-            self._hardware.computes(len(values["image"]))
-        return self._real.run(names, values)
+        if self._provider == _CPU:
+            return self._real.run(names, values)
+        with self._hardware.computes(len(values["image"])):
+            time.sleep(0.01)  # while another call comes
+            return self._real.run(names, values)
 
 
 _CUDA, _OPENVINO, _CPU = (f"{name}ExecutionProvider" for name in ("CUDA", "OpenVINO", "CPU"))
@@ -218,7 +234,27 @@ def test_memory_that_fills_up_in_the_middle_loses_nothing(
     run(Job((str(album),), str(tmp_path / "q.jsonl")), plain)
     assert (record.photos, record.provider) == (30, "cuda")
     assert (tmp_path / "p.jsonl").read_bytes() == (tmp_path / "q.jsonl").read_bytes()
-    assert record.settings["batch_size"] == 2
+    assert record.settings["batch_size"] <= 2
+
+
+@pytest.mark.parametrize(("room", "size"), [(64, 32), (100, 32), (1, 1)])
+def test_where_only_one_call_fits_at_a_time_all_is_computed(
+    monkeypatch: pytest.MonkeyPatch, colour_model: Path, room: int, size: int
+) -> None:
+    """What another call has of the memory for now is no reason to give up."""
+    _with(monkeypatch, _CUDA, _CPU, room=room)
+    classifier = Classifier.load(colour_model, provider="cuda")
+    assert classifier.session.calls == 2
+    photos = [
+        Decoded(ImageRef(str(n)), pixels)
+        for n, pixels in enumerate(_pixels(100) * (1 if room == 1 else 6))
+    ]
+    rows = [row for result in classifier.rows(photos) for row in result.rows]
+    assert [row.ref for row in rows] == [photo.ref for photo in photos]
+    assert classifier.session.batch_size == size
+    monkeypatch.undo()
+    plain = Classifier.load(colour_model, provider="cpu")
+    assert rows == [row for result in plain.rows(photos) for row in result.rows]
 
 
 def test_no_room_for_one_photo_is_one_line(
@@ -378,6 +414,14 @@ def test_the_card_comes_back_as_it_was_saved(tmp_path: Path) -> None:
                 "mine": "4:memory:/m\n3:cpu,cpuacct:/c\n",
                 "cpu,cpuacct/c/cpu.cfs_quota_us": "500000",
                 "cpu,cpuacct/c/cpu.cfs_period_us": "100000",
+            },
+            5,
+        ),
+        (
+            {
+                "mine": "3:cpuacct,cpu:/c\n",
+                "cpu/c/cpu.cfs_quota_us": "500000",
+                "cpu/c/cpu.cfs_period_us": "100000",
             },
             5,
         ),
