@@ -32,6 +32,8 @@ NOISE = 0.03
 
 _WARM_UP = 0.25
 """Share of a measurement that is not counted."""
+_ROUNDS = 2
+"""A measurement goes on until each of the calls side by side has ended so often in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,14 @@ class Measured:
     photos_per_second: float
 
 
-def sweep(
+def sweep(  # noqa: PLR0913 - each a setting
     model: Path | None,
     photos: Sequence[ImageRef],
     providers: Sequence[Provider],
     *,
     seconds: float,
     bf16: bool = False,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Measured]:
     """Measure ``auto`` on each provider, then its batch sizes, then threads for the best.
 
@@ -72,9 +75,10 @@ def sweep(
         providers: Those that do not run here are passed over.
         seconds: For all of it, about.
         bf16: Compute in bfloat16.
+        note: Is told why a provider is passed over.
 
     Raises:
-        ProviderError: The only provider does not run here.
+        ProviderError: No provider runs here.
         ModelError: The model file is refused.
     """
     until = time.monotonic() + seconds
@@ -86,9 +90,10 @@ def sweep(
             return None
         try:
             return measure(model, photos, setting, each)
-        except ProviderError:
+        except ProviderError as error:
             if len(providers) == 1:
                 raise
+            note(f"not {setting.provider}: {error}")
             return None
 
     found: list[Measured] = []
@@ -107,6 +112,8 @@ def sweep(
             if measured := tried(setting):
                 found.append(measured)
                 yield measured
+        if not found:
+            raise ProviderError(f"none of {', '.join(providers)} runs here, or --seconds is short")
 
 
 def rates(found: Sequence[Measured]) -> dict[Setting, float]:
@@ -171,26 +178,20 @@ def measure(
 def _rate(
     classifier: Classifier, staff: Staff, photos: Sequence[ImageRef], seconds: float
 ) -> float:
-    """Photos a second, once the threads have work."""
-    begun = last = time.perf_counter()
-    counted, until, rows = begun, begun + seconds, 0
-    items, tally = _again_and_again(photos, until), Tally(datetime.now(UTC))
+    """Photos a second, once all threads have work and until the first of them has none."""
+    calls, tally = classifier.session.calls, Tally(datetime.now(UTC))
+    begun = counted = last = time.perf_counter()
+    warm, until, batches, rows = begun + _WARM_UP * seconds, begun + seconds, 0, 0
     with closing(
-        classify_ahead(items, classifier, Reader(), tally, staff, timeout=60.0)
+        classify_ahead(cycle(photos), classifier, Reader(), tally, staff, timeout=60.0)
     ) as results:
-        for result in results:
+        for number, result in enumerate(results, 1):
             last = time.perf_counter()
-            if last - begun < _WARM_UP * seconds:
+            if number <= calls or last < warm:  # the first batch of each call, and what it waited
                 counted = last
-            else:
-                rows += sum(isinstance(row, Prediction) for row in result.rows)
-            if last > until and rows:  # what is on its way has idle threads beside it
+                continue
+            batches += 1
+            rows += sum(isinstance(row, Prediction) for row in result.rows)
+            if last > until and batches >= _ROUNDS * calls and batches % calls == 0:
                 break
     return rows / (last - counted) if rows else 0.0
-
-
-def _again_and_again(photos: Sequence[ImageRef], until: float) -> Iterator[ImageRef]:
-    for photo in cycle(photos):
-        if time.perf_counter() > until:
-            return
-        yield photo

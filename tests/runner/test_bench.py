@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from scene_batch.errors import ProviderError
 from scene_batch.records import ImageRef
 from scene_batch.sweep import BATCHES, NOISE, Measured, Setting, auto, best, sweep
 from support import save_shade, scene_batch
@@ -34,8 +35,14 @@ def test_every_batch_size_and_other_threads_are_measured(some: Path, colour_mode
 
 def test_a_provider_that_does_not_run_here_is_passed_over(some: Path, colour_model: Path) -> None:
     refs = [ImageRef(str(path)) for path in sorted(some.iterdir())]
-    found = list(sweep(colour_model, refs, ["cuda", "cpu"], seconds=5))
+    said: list[str] = []
+    found = list(sweep(colour_model, refs, ["cuda", "cpu"], seconds=5, note=said.append))
     assert {m.took.provider for m in found} == {"cpu"}
+    assert [text.partition(" (it has")[0] for text in said] == [
+        "not cuda: provider cuda is not in this ONNX Runtime"
+    ]
+    with pytest.raises(ProviderError, match="none of cuda, openvino runs here"):
+        list(sweep(colour_model, refs, ["cuda", "openvino"], seconds=5))
 
 
 def test_what_is_faster_by_noise_alone_is_not_the_best() -> None:
@@ -57,12 +64,15 @@ def test_the_config_is_one_that_run_reads(some: Path, colour_model: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     assert b"fastest: provider cpu, batch size" in done.stdout
     settings = tomllib.loads(config.read_text())["run"]
-    assert set(settings) == {"provider", "batch_size", "threads", "workers"}
-    done = scene_batch("run", some, "--out", out, "--model", colour_model, "--config", config)
+    assert set(settings) == {"model", "provider", "batch_size", "threads", "workers"}
+    done = scene_batch("run", some, "--out", out, "--config", config)
     assert done.returncode == 0, done.stderr
     assert pq.read_table(out).num_rows == 20
     assert f'"batch_size": {settings["batch_size"]}' in Path(f"{out}.run.json").read_text()
     assert scene_batch(*words).returncode == 1  # it is there
+    done = scene_batch("bench", some, "--write", tmp_path / "missing" / "job.toml")
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"make it first" in done.stderr
 
 
 def test_bench_needs_no_photos(colour_model: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +68,8 @@ def command(
     """
     if write is not None and write.exists() and not overwrite:
         raise OutputExistsError(f"{str(write)!r} is already there; replace it with --overwrite")
+    if write is not None and not write.absolute().parent.is_dir():
+        raise UsageError(f"--write: no folder {str(write.parent)!r}; make it first")
     sys.setswitchinterval(SWITCH_SECONDS)  # as run does
     from scene_batch.providers import installed_providers, load_runtime
     from scene_batch.sweep import auto, best, rates, sweep
@@ -76,7 +80,9 @@ def command(
     found: list[Measured] = []
     with _photos(photos) as refs:
         click.echo(_row("provider", "batch size", "threads", "workers", "photos/s"))
-        for measured in sweep(model, refs, providers, seconds=seconds, bf16=bf16):
+        for measured in sweep(
+            model, refs, providers, seconds=seconds, bf16=bf16, note=partial(click.echo, err=True)
+        ):
             found.append(measured)
             click.echo(_line(measured))
     if not any(measured.photos_per_second for measured in found):
@@ -86,7 +92,7 @@ def command(
     share = by_setting[auto(found)] / by_setting[fastest]
     click.echo(f"auto on {fastest.provider}: {share:.2f} of it")
     if write is not None:
-        write.write_text(_config(fastest), encoding="utf-8")
+        write.write_text(_config(fastest, model), encoding="utf-8")
         click.echo(f"run --config {write} uses it")
 
 
@@ -139,10 +145,12 @@ def _words(setting: Setting, photos_per_second: float) -> str:
     )
 
 
-def _config(setting: Setting) -> str:
+def _config(setting: Setting, model: Path | None) -> str:
     lines = [
         f"# Measured by scene-batch bench on {os.uname().nodename}, {time.strftime('%Y-%m-%d')}.",
         "[run]",
+        # A JSON string is a TOML one.
+        *([f"model = {json.dumps(str(model.resolve()), ensure_ascii=False)}"] if model else []),
         f'provider = "{setting.provider}"',
         f"batch_size = {setting.batch_size}",
         f"threads = {setting.threads}",
