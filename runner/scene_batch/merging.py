@@ -27,7 +27,7 @@ from scene_batch.sources.file_list import FileList
 
 _ROWS_AT_A_TIME = 1024
 
-_SAME_SETTINGS = ("sources", "lists", "limit", "top_k")
+_SAME_SETTINGS = ("sources", "lists", "limit", "top_k", "precision")
 
 
 def merge(
@@ -201,7 +201,7 @@ def _merged_record(records: Sequence[Mapping[str, Any]], job: str) -> RunRecord:
     first = records[0]
     photos, seconds = sum(r["photos"] for r in records), sum(r["seconds"] for r in records)
     stages = {
-        stage: {key: round(sum(r["stages"][stage][key] for r in records), 3) for key in values}
+        stage: {key: round(sum(r["stages"][stage][key] for r in records), 6) for key in values}
         for stage, values in first["stages"].items()
     }
     of_sources = zip(*(r["photos_per_source"] for r in records), strict=True)

@@ -74,7 +74,7 @@ def run(
     held_off = interruption.held_off if interruption else nullcontext
     model = classifier.session.sha256
     listing = listing or open_sources(job)
-    table = old_table(job, model, classifier.top_k)
+    table = old_table(job, classifier)
     identity = _identity(job, listing, classifier, model, table)
     plan = Plan(classifier.card.classes, identity, listing.continuable)
     overwrite = job.overwrite or table is not None

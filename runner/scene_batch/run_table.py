@@ -57,9 +57,9 @@ class RunTable:
                 place = Later(lambda: _fetch(name, Path(kept))).result()
             table = cls._read(name, place, identity)
         except BaseException:
-            shutil.rmtree(kept)
+            shutil.rmtree(kept, ignore_errors=True)  # a thread may still write into it
             raise
-        weakref.finalize(table, shutil.rmtree, kept)
+        weakref.finalize(table, shutil.rmtree, kept, ignore_errors=True)
         return table
 
     @classmethod
@@ -72,7 +72,9 @@ class RunTable:
                 raise ValueError
             found = sum(pq.read_metadata(file).num_rows for file in files)
         except (pa.ArrowInvalid, OSError, AttributeError, KeyError, ValueError):
-            raise TableError(f"{shown(name)!r} is not a table of scene-batch run") from None
+            raise TableError(
+                f"{shown(name)!r} is not a table of scene-batch run, or of another version"
+            ) from None
         if found != record["photos"]:
             raise TableError(
                 f"{shown(name)!r} holds {found} rows, its record says {record['photos']}: make or"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputError, TableError, UsageError
 from scene_batch.job import Job
 from scene_batch.object_store import is_url, shown
@@ -116,13 +117,12 @@ class Retry:
                     yield reference(row.ref.path, place)
 
 
-def old_table(job: Job, model: str, top_k: int) -> RunTable | None:
+def old_table(job: Job, classifier: Classifier) -> RunTable | None:
     """The table to bring up to date; None where a fresh one is made.
 
     Args:
         job: What is asked for.
-        model: The sha256 of the model file.
-        top_k: Classes for each photo.
+        classifier: What the run would classify with.
 
     Raises:
         UsageError: The job's output, sources or limit do not allow it.
@@ -139,19 +139,29 @@ def old_table(job: Job, model: str, top_k: int) -> RunTable | None:
         table = RunTable.open(job.out)
     except TableError as error:
         raise OutputError(f"{error}; replace it with --overwrite") from None
-    _check_kind(table, model, top_k, job.shard)
+    _check_kind(table, classifier, job.shard)
     if not job.update:
         _check_sources(table, [shown(printable(source)) for source in job.sources])
     return table
 
 
-def _check_kind(table: RunTable, model: str, top_k: int, shard: Shard | None) -> None:
-    """Refuse to add rows of another kind: of another model, top-k or shard."""
+def _check_kind(table: RunTable, classifier: Classifier, shard: Shard | None) -> None:
+    """Refuse to add rows of another kind: of another model, provider, precision, top-k or shard."""
     theirs, settings = table.record["model"], table.record["settings"]
-    if theirs["sha256"] != model:
+    session, top_k = classifier.session, classifier.top_k
+    if theirs["sha256"] != session.sha256:
         raise OutputError(
             f"{table.name!r} was made with another model ({theirs['name']}"
             f" {theirs['version']}, sha256 {theirs['sha256'][:12]}); use that, or --overwrite"
+        )
+    provider, precision = table.record["provider"], settings["precision"]
+    if (provider, precision) != (session.provider, session.precision):
+        bf16 = " with --bf16" if precision == "bf16" else ""
+        bf16 = " without --bf16" if session.precision == "bf16" else bf16
+        raise OutputError(
+            f"{table.name!r} was made by {provider} in {precision}, this run is by"
+            f" {session.provider} in {session.precision}: take --provider {provider}{bf16}, or"
+            " --overwrite"
         )
     if settings["top_k"] != top_k:
         raise OutputError(

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -166,6 +167,11 @@ def test_shards_of_different_jobs_are_refused(
             Classifier.load(
                 save_colour_model(tmp_path / "m.onnx", version="2.0.0"), provider="cpu"
             ),
+            sources,
+            None,
+        ),
+        "precision": (
+            replace(colours, session=replace(colours.session, precision="bf16")),
             sources,
             None,
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,13 @@ def test_rows_of_another_kind_are_not_mixed(
     other = Classifier.load(save_colour_model(tmp_path / "m.onnx", version="2.0.0"))
     with pytest.raises(OutputError, match=r"made with another model \(colours 1\.0\.0, sha256"):
         _update(photos, out, other)
+    for change, words in (
+        ({"provider": "openvino"}, "by openvino in fp32: take --provider cpu, or"),
+        ({"precision": "bf16"}, "by cpu in bf16: take --provider cpu without --bf16, or"),
+    ):
+        session = replace(colours.session, **change)
+        with pytest.raises(OutputError, match=f"was made by cpu in fp32, this run is {words}"):
+            _update(photos, out, replace(colours, session=session))
     with pytest.raises(OutputError, match="has a top-k of 3, not 1"):
         _update(photos, out, Classifier.load(colour_model, top_k=1))
     with pytest.raises(OutputError, match="which is in none of the sources"):
