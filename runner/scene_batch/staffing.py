@@ -87,10 +87,21 @@ def hint(
         )
     if slowest == "decode" and threads < cpus:
         return f"{cpus} processors could decode: --workers auto"
-    if slowest == "infer" and session.provider != "cuda" and threads < cpus:
-        return f"{cpus} processors could compute: --threads auto"
-    if slowest == "infer" and session.provider == "cpu" and platform.machine() == "x86_64":
-        if "onnxruntime-openvino" in installed_flavours():
-            return "on x86 --provider openvino is mostly faster"
-        return f"on x86 the provider openvino is mostly faster: {how_to_install('openvino')}"
+    if slowest == "infer" and session.provider != "cuda":
+        return _hint_for_the_model(session, cpus)
     return ""
+
+
+def _hint_for_the_model(session: Session, cpus: int) -> str:
+    """Where a processor computes."""
+    if session.threads < cpus:
+        return f"{cpus} processors could compute: --threads auto"
+    if session.calls < session.threads:
+        return "batches are too large for all threads: --batch-size auto"
+    flavours = installed_flavours()
+    may_have_openvino = platform.machine() == "x86_64" and "onnxruntime-gpu" not in flavours
+    if session.provider != "cpu" or session.note or not may_have_openvino:  # it was refused
+        return ""
+    if "onnxruntime-openvino" in flavours:
+        return "on x86 --provider openvino is mostly faster"
+    return f"on x86 the provider openvino is mostly faster: {how_to_install('openvino')}"

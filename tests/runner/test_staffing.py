@@ -12,10 +12,14 @@ from scene_batch.record import bottleneck
 from scene_batch.staffing import Staff, hint
 
 
-def _session(provider: str = "cpu", calls: int | None = None) -> Any:
+def _session(
+    provider: str = "cpu", calls: int | None = None, *, threads: int = 4, note: str = ""
+) -> Any:
     """As ``Session`` is on four processors."""
-    best = {"cpu": 4, "openvino": 5, "cuda": 2}
-    return SimpleNamespace(provider=provider, calls=calls or best[provider])
+    best = {"cpu": threads, "openvino": threads + 1, "cuda": 2}
+    return SimpleNamespace(
+        provider=provider, calls=calls or best[provider], threads=threads, note=note
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +70,6 @@ def _stages(seconds: float = 100.0, **busy: tuple[int, float]) -> dict[str, dict
         ({"read": (32, 0.9)}, "cpu", "read", ""),
         ({"decode": (2, 0.9), "infer": (4, 0.6)}, "cuda", "decode", "--workers auto"),
         ({"decode": (4, 0.9)}, "cuda", "decode", ""),
-        ({"infer": (2, 0.95), "decode": (4, 0.2)}, "openvino", "infer", "--threads auto"),
         ({"infer": (4, 0.95)}, "cpu", "infer", "scene-batch[openvino]"),
         ({"infer": (4, 0.95)}, "openvino", "infer", ""),
         ({"infer": (2, 0.95)}, "cuda", "infer", ""),
@@ -94,6 +97,7 @@ def test_the_busiest_stage_is_the_bottleneck_and_a_setting_is_named_where_one_he
     [
         ("onnxruntime", "pip uninstall -y onnxruntime && pip install 'scene-batch[openvino]'"),
         ("onnxruntime-openvino", "--provider openvino is mostly faster"),
+        ("onnxruntime-gpu", ""),
     ],
 )
 def test_what_is_installed_already_need_not_be_installed(
@@ -104,6 +108,24 @@ def test_what_is_installed_already_need_not_be_installed(
     session = _session()
     staff = Staff.of(session, workers=None, remote=False)
     assert hint(staff, _stages(infer=(4, 0.95)), "infer", session).endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("session", "words"),
+    [
+        (_session(threads=2), "--threads auto"),
+        (_session("openvino", threads=3), "--threads auto"),
+        (_session(calls=1), "--batch-size auto"),
+        (_session("openvino", calls=2), "--batch-size auto"),
+        (_session(note="not openvino: no"), ""),
+        (_session("openvino"), ""),
+    ],
+)
+def test_what_would_help_the_model(session: Any, words: str) -> None:
+    staff = Staff.of(session, workers=None, remote=False)
+    said = hint(staff, _stages(infer=(session.calls, 0.95)), "infer", session)
+    assert said.endswith(words)
+    assert bool(words) == bool(said)
 
 
 def test_a_short_run_needs_no_advice() -> None:
