@@ -347,6 +347,22 @@ def test_a_data_set_that_is_half_published_can_be_restarted(
     assert "out/_run.json" in bucket.keys()
 
 
+def test_a_refused_update_leaves_no_copy_of_the_table_behind(
+    bucket: Bucket, photos: Path, colour_model: Path, tmp_path: Path
+) -> None:
+    bucket.fill(photos, "in/")
+    words = ["run", f"{bucket.url}/in", "--out", f"{bucket.url}/out.parquet", "--model"]
+    assert scene_batch(*words, colour_model).returncode == 0
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    done = scene_batch(
+        *(*words, colour_model, "--update", "--top-k", "1"), environment={"TMPDIR": str(folder)}
+    )
+    assert done.returncode == 1
+    assert b"has a top-k of 3, not 1" in done.stderr
+    assert os.listdir(folder) == []
+
+
 def test_sigterm_is_heard_while_an_earlier_table_is_read(
     bucket: Bucket, photos: Path, colours: Classifier, colour_model: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 import sys
@@ -142,4 +143,5 @@ def program() -> None:
                 stream.flush()
         except (OSError, ValueError):  # whoever read it has gone
             raise end from None
+        atexit._run_exitfuncs()  # what would have been done at the end, temporary files among it
         os._exit(end.code)
