@@ -28,7 +28,9 @@ class Interruption:
 
     def __enter__(self) -> Self:
         """Take the signals over."""
-        self._before = {number: signal.signal(number, self._take) for number in SIGNALS}
+        # What is ignored stays so: a job in the background of a script, or under nohup.
+        taken = [n for n in SIGNALS if signal.getsignal(n) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._take) for number in taken}
         return self
 
     def __exit__(self, *_: object) -> None:

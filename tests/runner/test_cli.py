@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -293,6 +295,78 @@ def test_a_closed_standard_output_is_one_line(photos: Path, colour_model: Path) 
     assert done.stderr.splitlines() == [
         "Error: standard output is closed: --out - has nowhere to write to"
     ]
+
+
+def test_a_closed_standard_input_is_one_line(colour_model: Path, tmp_path: Path) -> None:
+    words = command("run", "@-", "--out", tmp_path / "p.csv", "--quiet", "--model", colour_model)
+    done = subprocess.run(
+        ["sh", "-c", f"exec {shlex.join(words)} <&-"],
+        env=process_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["Error: standard input is closed: @- has nothing to read"]
+
+
+def test_a_standard_error_that_nobody_reads_loses_no_work(
+    photos: Path, colour_model: Path, tmp_path: Path
+) -> None:
+    words = command("run", photos, "--out", tmp_path / "p.csv", "--model", colour_model)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(words, stderr=full, env=process_environment(), check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "p.csv").exists()
+
+
+def test_a_standard_output_that_does_not_wait_gets_all_rows(
+    photos: Path, colour_model: Path, tmp_path: Path
+) -> None:
+    """Whoever shares a pipe may have made it non-blocking."""
+    names = tmp_path / "names.txt"
+    names.write_text(f"{photos}/red.png\n" * 3000)
+    words = command("run", f"@{names}", "--out", "-", "--quiet", "--model", colour_model)
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with subprocess.Popen(words, stdout=write, env=process_environment()) as run:
+        os.close(write)
+        time.sleep(2)  # the pipe is full by then
+        with os.fdopen(read, "rb") as rows:
+            assert sum(1 for _ in rows) == 3000
+    assert run.returncode == 0
+
+
+def test_a_signal_that_is_ignored_stays_so(
+    photos: Path, colour_model: Path, tmp_path: Path
+) -> None:
+    """As in the background of a script: Ctrl-C is for what is in the foreground."""
+    names = tmp_path / "names.txt"
+    names.write_text(f"{photos}/red.png\n" * 3000)
+    out = tmp_path / "p.csv"
+    words = command("run", f"@{names}", "--out", out, "--quiet", "--model", colour_model)
+    line = f"trap '' INT; exec {shlex.join(words)}"
+    with subprocess.Popen(["sh", "-c", line], env=process_environment()) as run:
+        while not Path(f"{out}.parts").exists() and run.poll() is None:
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(60) == 0
+    assert out.exists()
+
+
+def test_a_run_leaves_nothing_in_the_temporary_folder(
+    photos: Path, colour_model: Path, tmp_path: Path
+) -> None:
+    """ONNX Runtime's telemetry would: an identifier of the device."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    done = scene_batch(
+        *("run", photos, "--out", tmp_path / "p.csv", "--model", colour_model),
+        environment={"TMPDIR": str(folder)},
+    )
+    assert done.returncode == 0
+    assert os.listdir(folder) == []
 
 
 def test_closed_streams_change_no_exit_code(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import click
@@ -31,7 +32,7 @@ class Progress:
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self._quiet, self._as_json = quiet, as_json
-        self._begun = self._said = time.monotonic()
+        self._said = time.monotonic()
         self._bar: tqdm[Any] | None = None
         if sys.stderr is not None and sys.stderr.isatty() and not quiet and not as_json:
             from tqdm import tqdm
@@ -56,7 +57,7 @@ class Progress:
         if now - self._said < LINE_SECONDS:
             return
         self._said = now
-        rate = tally.rows / (now - self._begun)
+        rate = tally.rows / tally.elapsed
         unreadable = sum(tally.unreadable.values())
         self._say(
             f"{tally.rows} photos, {rate:.0f} photos/s, {unreadable} unreadable",
@@ -97,7 +98,8 @@ class Progress:
             return
         if self._as_json:
             text = json.dumps({"text": text} | fields, ensure_ascii=False)
-        click.echo(text, err=True)
+        with suppress(OSError):  # nobody reads it any more: no reason to lose work
+            click.echo(text, err=True)
 
 
 def _in_bf16(record: RunRecord) -> bool:

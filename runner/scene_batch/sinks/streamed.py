@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -40,7 +41,10 @@ class StreamedOutput:
         left = memoryview(json_lines(to_record_batch(rows, self._classes)).encode())
         try:
             while left:
-                left = left[os.write(self._descriptor, left) :]
+                try:
+                    left = left[os.write(self._descriptor, left) :]
+                except BlockingIOError:  # whoever shares it made it so
+                    select.select([], [self._descriptor], [])
         except BrokenPipeError:  # `| head` is no defect: click ends without a word
             raise
         except OSError as error:

@@ -102,14 +102,16 @@ def plain_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
 
     Probabilities have the fewest digits that give the same float32 back; times are ISO 8601.
     """
+    # Without its time zone: Python's would be imported for it, which a signal could break off.
+    naive = batch["modified_at"].cast(pa.timestamp("us"))
+    batch = batch.set_column(batch.schema.get_field_index("modified_at"), "modified_at", naive)
     for row in batch.to_pylist():
         if row["status"] == STATUS_OK:
             row["probability"] = _short(row["probability"])
             for top in row["top_k"]:
                 top["probability"] = _short(top["probability"])
         if row["modified_at"] is not None:
-            moment = row["modified_at"].replace(tzinfo=None)
-            row["modified_at"] = moment.isoformat(timespec="microseconds") + "Z"
+            row["modified_at"] = row["modified_at"].isoformat(timespec="microseconds") + "Z"
         yield row
 
 

@@ -72,6 +72,8 @@ class FileList:
 
     @contextmanager
     def _open(self, newline: str | None = None) -> Iterator[TextIO]:
+        if self.name == "-" and sys.stdin is None:
+            raise SourceError("standard input is closed: @- has nothing to read")
         file = sys.stdin.fileno() if self.name == "-" else self.name
         # surrogateescape: names that are not UTF-8 open all the same
         with open(
