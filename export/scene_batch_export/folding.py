@@ -29,6 +29,8 @@ def fold_scaling(model: onnx.ModelProto) -> None:
     if [node.op_type for node in chain] != ["Cast", "Mul", "Add", "Transpose", "Conv"]:
         return
     cast, mul, add, transpose, conv = chain
+    if cast.attribute[0].i != onnx.TensorProto.FLOAT:
+        return
     shown = {output.name for output in graph.output}
     if shown & {node.output[0] for node in chain[:-1]} or _perm(transpose) != list(_NCHW):
         return

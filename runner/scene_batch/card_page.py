@@ -9,6 +9,7 @@ from scene_batch.model import ModelCard
 
 _MOST_PAIRS = 8
 """Confusions that are named, the most frequent first."""
+_DECODINGS = {"full": "in full", "scaled": "large JPEGs at 1/2, 1/4 or 1/8 of their size"}
 _FITS = {"crop": "the middle of the photo", "stretch": "the photo stretched to it"}
 _MOST_CLASSES = 40
 """Classes that are listed with figures of their own, the hardest first."""
@@ -45,6 +46,7 @@ def _model(card: ModelCard, size_bytes: int, sha256: str) -> Iterator[str]:
             ("file", f"{size_bytes / 1e6:.1f} MB, {card.precision}, sha256 `{sha256}`"),
             ("input", f"{preprocess.width}x{preprocess.height} pixels, {_FITS[preprocess.fit]}"),
             ("resampling", preprocess.filter),
+            ("decoding", _DECODINGS[preprocess.decoding]),
         ],
     )
 

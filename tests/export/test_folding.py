@@ -24,6 +24,7 @@ def _network(
     perm: tuple[int, ...] = (0, 3, 1, 2),
     shown: bool = False,
     computed: bool = False,
+    float_: int = TensorProto.FLOAT,
 ) -> onnx.ModelProto:
     """A photo's bytes, scaled to -1 to 1, and one convolution.
 
@@ -34,6 +35,7 @@ def _network(
         perm: How the axes are turned.
         shown: Whether the scaled photo is an output, too.
         computed: Whether the weights are not constants.
+        float_: What the photo's bytes become.
     """
     values = {
         "factor": np.array(factor, np.float32),
@@ -42,7 +44,7 @@ def _network(
         "bias": _RANDOM.normal(size=4).astype(np.float32),
     }
     nodes = [
-        helper.make_node("Cast", ["image"], ["a"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["image"], ["a"], to=float_),
         helper.make_node("Mul", ["a", "factor"], ["b"]),
         helper.make_node("Add", ["b", "offset"], ["c"]),
         helper.make_node("Transpose", ["c"], ["d"], perm=perm),
@@ -93,6 +95,7 @@ def test_scaling_is_folded_into_the_first_convolution(bias: bool) -> None:
         {"perm": (0, 3, 2, 1)},
         {"shown": True},
         {"computed": True},
+        {"float_": TensorProto.DOUBLE},
     ],
 )
 def test_what_could_not_be_exact_is_left_alone(other: dict[str, Any]) -> None:

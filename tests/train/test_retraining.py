@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -202,6 +203,14 @@ def test_copies_of_a_few_photos_do_not_decide(run: Path, tmp_path: Path) -> None
     with pytest.raises(TrainingError, match=r"left to decide by, fewer than 10 and 1: .* copies"):
         retrain(run, tmp_path / "new")
     assert {path.name for path in tmp_path.iterdir()} == {"run", "new"}
+
+
+def test_a_run_of_before_scaled_decoding_still_decodes_in_full(run: Path) -> None:
+    folder = RunFolder.open(run)
+    config = folder.read_config()
+    del config["recipe"]["decoding"], config["preprocess"]["decoding"]
+    folder.config.write_text(json.dumps(config))
+    assert folder.read_recipe().preprocess == folder.read_preprocess()
 
 
 def test_another_preprocessing_is_refused_before_the_training(run: Path, tmp_path: Path) -> None:

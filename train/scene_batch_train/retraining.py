@@ -105,7 +105,7 @@ def _train_candidate(
     if recipe.preprocess != run.read_preprocess():
         raise TrainingError(
             f"the config's preprocessing is not that of {str(run.path)!r}: the models could not be"
-            " compared; keep size, filter and fit"
+            " compared; keep height, width, filter, fit and decoding"
         )
     extended = extend(run, added, recipe, least)
     old, new = extended.old_validation, extended.new_validation

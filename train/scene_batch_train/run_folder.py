@@ -219,7 +219,8 @@ class RunFolder:
 
     def read_recipe(self) -> Recipe:
         """The recipe that the model was trained with."""
-        return Recipe.of(self.read_config()["recipe"], self.config.name)
+        recipe = {"decoding": "full"} | self.read_config()["recipe"]  # before it was a setting
+        return Recipe.of(recipe, self.config.name)
 
     def read_preprocess(self) -> Preprocess:
         """The preprocessing that the model was trained with."""
