@@ -8,7 +8,9 @@ two sizes is laid on it.
 from __future__ import annotations
 
 import argparse
+from functools import cache
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +25,6 @@ SMALL = 150
 
 def make_large(source: Path, out: Path, count: int) -> None:
     """Write large photos made from evenly spaced ones of the small."""
-    grain = _grain()
     photos = sorted(source.rglob("*.jpg"))
     if not photos:
         raise SystemExit(f"no .jpg under {source}")
@@ -34,9 +35,16 @@ def make_large(source: Path, out: Path, count: int) -> None:
         # The rest of a division in the name: where COUNT is above what there is, none is lost.
         round_ = number // len(photos)
         name = f"{photo.stem}-{round_}.jpg" if round_ else photo.name
-        # The same grain at another height: making it anew takes longer than all the rest.
-        large = _enlarged(photo) + np.roll(grain, number * 37 % HEIGHT, axis=0)
-        Image.fromarray(np.clip(large, 0, 255).astype(np.uint8)).save(place / name, quality=QUALITY)
+        with (place / name).open("wb") as file:
+            enlarged_jpeg(photo, number, file)
+
+
+def enlarged_jpeg(photo: Path, number: int, file: IO[bytes]) -> None:
+    """Write a small photo as a large one, with its own grain for each number."""
+    # The same grain at another height: making it anew takes longer than all the rest.
+    large = _enlarged(photo) + np.roll(_grain(), number * 37 % HEIGHT, axis=0)
+    pixels = np.clip(large, 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY)
 
 
 def save_noise(path: Path, number: int) -> Path:
@@ -58,6 +66,7 @@ def _enlarged(photo: Path) -> npt.NDArray[np.int16]:
     return np.asarray(square.crop((0, upper, WIDTH, upper + HEIGHT)), np.int16)
 
 
+@cache
 def _grain() -> npt.NDArray[np.int16]:
     random = np.random.default_rng(0)
     fine = random.normal(0, 10, (HEIGHT, WIDTH)).astype(np.float32)

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 import keras
-import numpy as np
 from plain import Card, arguments
 
 
@@ -18,13 +17,12 @@ def keras_arguments(description: str | None) -> argparse.ArgumentParser:
 
 
 def load(path: Path | None, card: Card) -> keras.Model:
-    """Load a model, or build Xception with random weights, and let Keras trace it once.
+    """Load a model, or build Xception with random weights.
 
-    Keras compiles at the first call; tracing it here keeps that out of the rate of a ready model.
+    Keras traces it at the first calls; a few of those first keep that out of the rate of a ready
+    model.
     """
-    model = keras.models.load_model(path, compile=False) if path else _xception(card)
-    model.predict(np.zeros((1, card.height, card.width, 3), np.uint8), verbose=0)
-    return model
+    return keras.models.load_model(path, compile=False) if path else _xception(card)
 
 
 def _xception(card: Card) -> keras.Model:

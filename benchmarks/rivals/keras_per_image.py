@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras_model import keras_arguments, load
 from plain import Card, Run, pixels_of
 
@@ -18,8 +19,14 @@ def main() -> None:
     card = Card.from_file(options.model)
     run = Run(options)
     model = load(options.keras, card)
+
+    def probabilities(path: str) -> npt.NDArray[np.float32]:
+        rows: npt.NDArray[np.float32] = model.predict(pixels_of(path, card)[np.newaxis], verbose=0)
+        return rows[0]
+
+    probabilities(run.photos[0])
     run.ready()
-    rows = [model.predict(pixels_of(path, card)[np.newaxis], verbose=0)[0] for path in run.photos]
+    rows = [probabilities(path) for path in run.photos]
     run.finish(np.stack(rows), card.classes, f"keras {keras.__version__}")
 
 

@@ -33,6 +33,7 @@ def main() -> None:
     card = Card.from_file(options.model)
     run = Run(options)
     model = load(options.keras, card)
+    model.predict(dataset(run.photos[: BATCH + 1], card), verbose=0)  # a batch and an odd one
     run.ready()
     rows = model.predict(dataset(run.photos, card), verbose=0)
     run.finish(rows, card.classes, f"keras {keras.__version__}, tensorflow {tf.__version__}")

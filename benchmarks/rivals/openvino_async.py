@@ -9,13 +9,14 @@ that has it, OpenVINO computes an fp32 model in bfloat16, unless ``--f32``.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import openvino as ov
 from plain import Card, Pixels, Run, arguments, pixels_of
 
-DECODERS = 2
+DECODERS = len(os.sched_getaffinity(0))
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ of MODEL only the size and the classes are read.
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 
 import torch
@@ -16,7 +17,7 @@ from plain import Card, Run, arguments, pixels_of
 from torch import Tensor, nn
 
 BATCH = 32
-THREADS = 2
+THREADS = len(os.sched_getaffinity(0))
 
 
 class Photos(torch.utils.data.Dataset[Tensor]):
