@@ -30,6 +30,7 @@ from scene_batch.records import (
 )
 from scene_batch.session import Session
 from scene_batch.sources import Reader
+from scene_batch.staffing import Staff
 from scene_batch.threads import Pool
 
 Photo: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[np.uint8]
@@ -120,18 +121,29 @@ class Classifier:
     def classify(self, photos: Photo | Iterable[Photo]) -> list[Row]:
         """Classify photos: one ``Prediction`` or ``Unreadable`` for each, in order.
 
+        Many are read and decoded ahead, as in a run; one takes no threads but the caller's.
+
         Args:
             photos: One, or any number of them.
 
         Raises:
             ValueError: An array is not ``uint8 (height, width, 3)``.
         """
-        if isinstance(photos, str | PathLike | bytes | np.ndarray):
-            photos = [photos]
         reader = Reader()
-        loaded = (self._load(photo, reader) for photo in photos)
-        with closing(self.rows(loaded)) as results:
-            return [row for result in results for row in result.rows]
+        if isinstance(photos, str | PathLike | bytes | np.ndarray):
+            return self.predict(Batch((self._load(photos, reader),)))
+        staff = Staff.of(self.session, workers=None, remote=False)
+
+        def load(photo: Photo) -> Decoded | Row:
+            return self._load(photo, reader)
+
+        depth = (self.session.calls + 1) * self.session.batch_size + staff.workers
+        with Pool(staff.workers) as pool:
+            loaded: Generator[Decoded | Row, None, None]
+            loaded = prefetch(load, photos, workers=pool, depth=depth)
+            results = self.rows(loaded, pool if staff.shared else None)
+            with closing(loaded), closing(results):
+                return [row for result in results for row in result.rows]
 
     def decode(self, ref: ImageRef, data: bytes) -> Decoded | Unreadable:
         """Decode an encoded photo into the pixels that this model sees."""

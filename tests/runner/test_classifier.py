@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,6 +39,25 @@ def test_one_photo_needs_no_list(photo: Path, colours: Classifier) -> None:
     for one in (photo, photo.read_bytes(), np.zeros((4, 4, 3), np.uint8)):
         assert len(colours.classify(one)) == 1
     assert colours.classify([]) == []
+
+
+def test_many_photos_are_read_ahead_and_keep_their_order(photo: Path, colours: Classifier) -> None:
+    """Drawn from in the caller's thread."""
+    caller, drawn = threading.current_thread(), 0
+
+    def photos() -> Iterator[Any]:
+        nonlocal drawn
+        for number in range(300):
+            assert threading.current_thread() is caller
+            drawn += 1
+            yield np.full((20, 20, 3), 0 if number % 7 else 255, np.uint8) if number % 3 else photo
+
+    rows = colours.classify(photos())
+    assert drawn == len(rows) == 300
+    assert [row.ref.path for row in rows[:3]] == [str(photo), "<array>", "<array>"]
+    alone = [colours.classify(one)[0] for one in photos()]
+    assert rows == alone
+    assert not [t for t in threading.enumerate() if t.name == "scene-batch"]
 
 
 def test_a_broken_photo_is_in_its_place(photo: Path, colours: Classifier) -> None:
