@@ -29,11 +29,13 @@ test: ## the tests
 fuzz: ## damage photos for about half an hour; what it finds becomes a fixture
 	pytest tests/runner/test_decode.py -k damaged --hypothesis-profile=fuzz --timeout 0
 
+bench: SHELL := /bin/bash
+bench: .SHELLFLAGS := -o pipefail -c
 bench: ## ours, rivals and limits side by side, about an hour: make bench PHOTOS=folder OUT=new.md
 	@test -n "$(PHOTOS)" -a -n "$(OUT)" || { echo "say PHOTOS=folder of JPEGs and OUT=file.md"; exit 2; }
 	python -m venv .bench/openvino && .bench/openvino/bin/pip install -q '.[openvino]' openvino
 	python -m venv .bench/torch && .bench/torch/bin/pip install -q '.[cpu]' onnx torch
-	python benchmarks/photos.py $(PHOTOS) .bench/large 200
+	rm -rf .bench/large && python benchmarks/photos.py $(PHOTOS) .bench/large 200
 	export PYTHON_OPENVINO=.bench/openvino/bin/python PYTHON_TORCH=.bench/torch/bin/python; \
 	for photos in $(PHOTOS) .bench/large; do python benchmarks/side_by_side.py $$photos \
 		--out $(OUT) --title "$$(basename $$photos)" || exit 1; done
