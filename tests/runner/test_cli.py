@@ -281,10 +281,20 @@ def test_a_full_standard_output_is_one_line(photos: Path, colour_model: Path) ->
     ]
 
 
-def test_a_closed_standard_output_is_one_line(photos: Path, colour_model: Path) -> None:
-    words = command("run", photos, "--out", "-", "--quiet", "--model", colour_model)
+@pytest.mark.parametrize(
+    ("words", "closing", "line"),
+    [
+        (["{photos}", "--out", "-"], ">&-", "output is closed: --out - has nowhere to write to"),
+        (["@-", "--out", "{photos}.csv"], "<&-", "input is closed: @- has nothing to read"),
+    ],
+)
+def test_a_closed_stream_that_is_needed_is_one_line(
+    words: list[str], closing: str, line: str, photos: Path, colour_model: Path
+) -> None:
+    named = [word.format(photos=photos) for word in words]
+    run = shlex.join(command("run", *named, "--quiet", "--model", colour_model))
     done = subprocess.run(
-        ["sh", "-c", f"exec {shlex.join(words)} >&-"],
+        ["sh", "-c", f"exec {run} {closing}"],
         env=process_environment(),
         stderr=subprocess.PIPE,
         text=True,
@@ -292,23 +302,7 @@ def test_a_closed_standard_output_is_one_line(photos: Path, colour_model: Path) 
         timeout=60,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        "Error: standard output is closed: --out - has nowhere to write to"
-    ]
-
-
-def test_a_closed_standard_input_is_one_line(colour_model: Path, tmp_path: Path) -> None:
-    words = command("run", "@-", "--out", tmp_path / "p.csv", "--quiet", "--model", colour_model)
-    done = subprocess.run(
-        ["sh", "-c", f"exec {shlex.join(words)} <&-"],
-        env=process_environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == ["Error: standard input is closed: @- has nothing to read"]
+    assert done.stderr.splitlines() == [f"Error: standard {line}"]
 
 
 def test_a_standard_error_that_nobody_reads_loses_no_work(
