@@ -137,7 +137,7 @@ class Classifier:
         def load(photo: Photo) -> Decoded | Row:
             return self._load(photo, reader)
 
-        depth = (self.session.calls + 1) * self.session.batch_size + staff.workers
+        depth = self.session.photos_ahead + staff.workers
         with Pool(staff.workers) as pool:
             loaded: Generator[Decoded | Row, None, None]
             loaded = prefetch(load, photos, workers=pool, depth=depth)

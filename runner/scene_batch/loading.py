@@ -115,12 +115,12 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
     # system for the same pages again: a fifth of the time of a small photo.
     if "PILLOW_BLOCKS_MAX" not in os.environ:
         Image.core.set_blocks_max(_BLOCKS * workers.size)  # type: ignore[attr-defined]
-    session, sizes = classifier.session, _Sizes()
+    sizes = _Sizes()
     loaded = prefetch(
         fetch,
         listed(),
         workers=workers,
-        depth=(session.calls + 1) * session.batch_size + max(workers.size, readers or 0),
+        depth=classifier.session.photos_ahead + max(workers.size, readers or 0),
         then=then,
         readers=readers,
         room=Room(ROOM_BYTES, sizes.needed),

@@ -110,7 +110,7 @@ def prefetch(  # noqa: PLR0913 - each a part of the law
                         f"{len(hung)} reads have not answered for {limit.seconds:g} s each:"
                         " check the disk or the network; the same command continues"
                     )
-            ahead.done(task)
+            ahead.done()
 
 
 class _Ahead(Generic[Item]):
@@ -128,7 +128,6 @@ class _Ahead(Generic[Item]):
         self._drawn: Task | None = None
         self._needed = 0
         self._failure: Exception | None = None
-        self._first: Task | None = None
 
     def next(self) -> Task | None:
         """The first of them, once those behind it are begun as far as is allowed."""
@@ -148,10 +147,7 @@ class _Ahead(Generic[Item]):
             raise self._failure
         if len(self._tasks) > _FEW and not self._tasks[0].is_done:
             self._tasks[len(self._tasks) // 2].wait_for(_NAP_SECONDS)
-        if not self._tasks:
-            return None
-        self._first = self._tasks.popleft()
-        return self._first
+        return self._tasks[0] if self._tasks else None
 
     def __enter__(self) -> Self:
         """Enter: leaving drops what has not begun."""
@@ -164,9 +160,8 @@ class _Ahead(Generic[Item]):
 
     def tasks(self) -> list[Task]:
         """All that was begun and not yet yielded; for another thread, too."""
-        first = self._first
         try:
-            return [*([first] if first else []), *self._tasks]
+            return list(self._tasks)
         except RuntimeError:  # the caller has just taken one: next time
             return []
 
@@ -179,9 +174,9 @@ class _Ahead(Generic[Item]):
                 self._failure = error
         return _END
 
-    def done(self, task: Task) -> None:
-        """Make room: a task was yielded."""
-        self._needed -= task.needs
+    def done(self) -> None:
+        """Make room: the first of them was yielded."""
+        self._needed -= self._tasks.popleft().needs
 
 
 _END: Any = object()

@@ -124,6 +124,11 @@ class Session:
         return session
 
     @property
+    def photos_ahead(self) -> int:
+        """Photos that are decoded ahead: a batch for each call, and one more."""
+        return (self.calls + 1) * self.batch_size
+
+    @property
     def sha256(self) -> str:
         """The identity of the model file: the sha256 of its bytes, in hex."""
         return self._digest.result()
