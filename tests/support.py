@@ -113,6 +113,18 @@ def with_scale(model: Path, scale: float, path: Path) -> Path:
     return path
 
 
+def printed_by(code: str) -> str:
+    """What Python code prints in a process of its own, which must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=process_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
 def scene_batch(
     *arguments: str | os.PathLike[str],
     environment: Mapping[str, str] | None = None,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import runpy
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from scene_batch.cli import COMMANDS, main
-from support import ROOT, process_environment, scene_batch
+from support import ROOT, printed_by, scene_batch
 
 _PACKAGES = {
     room: ROOT / room / name
@@ -54,14 +52,7 @@ _RANKS = [
 def _imported_after(code: str) -> set[str]:
     """The top-level modules that are imported once ``code`` has run in a process of its own."""
     code += "\nimport sys; print('MODULES', *{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=process_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(done.stdout.rpartition("MODULES")[2].split())
+    return set(printed_by(code).rpartition("MODULES")[2].split())
 
 
 def test_a_whole_run_imports_nothing_of_training(

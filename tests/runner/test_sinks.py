@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unr
 from scene_batch.sinks import Plan, open_output
 from scene_batch.sinks.place import check_name
 from scene_batch.sinks.table import to_record_batch
-from support import process_environment
+from support import printed_by
 
 _CLASSES = ("sea", 'a, "quoted" class', "Straße")
 _MOMENT = datetime(2026, 3, 4, 5, 6, 7, 123456, UTC)
@@ -121,14 +119,7 @@ rows = [Unreadable(ImageRef("a.jpg", 1, 1_000_000), "empty", "the file has no by
 (row,) = plain_rows(to_record_batch(rows, ["sea"]))
 print(row["modified_at"])
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=process_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "1970-01-01T00:00:01.000000Z\n"
+    assert printed_by(code) == "1970-01-01T00:00:01.000000Z\n"
 
 
 def test_csv_and_json_lines_say_the_same_as_parquet(tmp_path: Path) -> None:

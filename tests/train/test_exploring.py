@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from PIL import Image
 
 from scene_batch.errors import TrainingError
 from scene_batch_train.exploring import explore
-from support import process_environment, scene_batch
+from support import printed_by, scene_batch
 
 
 @pytest.fixture
@@ -109,7 +107,4 @@ def test_class_names_are_not_formulas(photos: tuple[Path, Path], tmp_path: Path)
 
 def test_exploring_needs_no_tensorflow() -> None:
     code = "import sys, scene_batch_train.exploring; print('keras' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=process_environment(), capture_output=True, check=True
-    )
-    assert done.stdout.strip() == b"False"
+    assert printed_by(code).strip() == "False"
