@@ -34,11 +34,11 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "runner")]
 
-from scene_batch.classifier import Classifier  # noqa: E402 - where the repository is
 from scene_batch.cpus import usable_cpus  # noqa: E402
 from scene_batch.job import Job  # noqa: E402
 from scene_batch.model import ModelCard  # noqa: E402
 from scene_batch.pipeline import run  # noqa: E402
+from scene_batch.predictor import Predictor  # noqa: E402 - where the repository is
 from scene_batch.preprocess import Preprocess  # noqa: E402
 from scene_batch.records import ImageRef  # noqa: E402
 from scene_batch.sources import Listing  # noqa: E402
@@ -83,7 +83,7 @@ def model_that_costs_nothing(path: Path) -> Path:
 
 def python_around_each_photo(photos: Path, folder: Path) -> str:
     """Photos/s of a run with that model, against decoding alone in a bare pool of threads."""
-    classifier = Classifier.load(model_that_costs_nothing(folder / "patch.onnx"), provider="cpu")
+    predictor = Predictor.open(model_that_costs_nothing(folder / "patch.onnx"), provider="cpu")
     paths = [str(path) for path in sorted(photos.rglob("*.jpg"))]
 
     def decode(path: str) -> None:
@@ -101,7 +101,7 @@ def python_around_each_photo(photos: Path, folder: Path) -> str:
         bare.append(len(paths) / (time.perf_counter() - begun))
         sys.setswitchinterval(SWITCH_SECONDS)
         begun = time.perf_counter()
-        run(Job((str(photos),), str(folder / "p.parquet"), overwrite=True), classifier)
+        run(Job((str(photos),), str(folder / "p.parquet"), overwrite=True), predictor)
         ours.append(len(paths) / (time.perf_counter() - begun))
         sys.setswitchinterval(0.005)
     ratio = statistics.median(mine / its for mine, its in zip(ours, bare, strict=True))

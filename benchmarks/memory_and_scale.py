@@ -58,7 +58,7 @@ FIRST_ROWS = """
 import sys, time
 begun = time.perf_counter()
 from scene_batch import pipeline
-from scene_batch.classifier import Classifier
+from scene_batch.predictor import Predictor
 
 def watch(tally):
     print(tally.rows, time.perf_counter() - begun)
@@ -67,7 +67,7 @@ def watch(tally):
 photos, out, model = sys.argv[1:]
 try:
     job = pipeline.Job((photos,), out, overwrite=True)
-    pipeline.run(job, Classifier.load(model), watch)
+    pipeline.run(job, Predictor.open(model), watch)
 except KeyboardInterrupt:
     pass
 """

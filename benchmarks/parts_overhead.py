@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scene_batch.classifier import Classifier
 from scene_batch.pipeline import Job, run
+from scene_batch.predictor import Predictor
 from scene_batch.sinks.saved import SavedOutput
 
 ROUNDS = 3
@@ -46,12 +46,12 @@ class Clock:
 def main() -> None:
     """Measure and print."""
     clock = Clock(SavedOutput, "_take_up", "save", "commit", "__exit__")
-    classifier = Classifier.load()
+    predictor = Predictor.open()
     shares = []
     for number in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
             clock.seconds, begun = 0.0, time.perf_counter()
-            run(Job((sys.argv[1],), str(Path(folder) / "p.parquet")), classifier)
+            run(Job((sys.argv[1],), str(Path(folder) / "p.parquet")), predictor)
             whole = time.perf_counter() - begun
         shares.append(clock.seconds / whole)
         print(f"run {number + 1}: {whole:.2f} s, of which {clock.seconds:.3f} s: {shares[-1]:.2%}")

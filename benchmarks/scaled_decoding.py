@@ -22,8 +22,8 @@ from photos import enlarged_jpeg
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "runner")]
 
-from scene_batch.classifier import Classifier  # noqa: E402 - where the repository is
 from scene_batch.decode import decode  # noqa: E402
+from scene_batch.predictor import Predictor  # noqa: E402 - where the repository is
 from scene_batch.records import Decoded, ImageRef, Pixels  # noqa: E402
 
 
@@ -40,8 +40,8 @@ def both(photo: Path, number: int) -> tuple[Pixels, Pixels]:
 
 
 @cache
-def _classifier() -> Classifier:
-    return Classifier.load(provider="cpu", threads=1)
+def _classifier() -> Predictor:
+    return Predictor.open(provider="cpu", threads=1)
 
 
 def _every(photos: list[Path]) -> Iterator[tuple[Pixels, Pixels]]:
@@ -53,10 +53,10 @@ def main() -> None:
     """Compare and print."""
     step = int(sys.argv[2]) if len(sys.argv) > 2 else 1  # noqa: PLR2004
     photos = sorted(Path(sys.argv[1]).rglob("*.jpg"))[::step]
-    classifier = _classifier()
+    predictor = _classifier()
     full, scaled = zip(*_every(photos), strict=True)
-    with_full, with_scaled = (classifier.session.probabilities(some) for some in (full, scaled))
-    names = classifier.card.classes
+    with_full, with_scaled = (predictor.session.probabilities(some) for some in (full, scaled))
+    names = predictor.card.classes
     labels = np.array([names.index(photo.parent.name) for photo in photos])
     pixels = np.abs(np.stack(full).astype(np.int16) - np.stack(scaled)).mean()
     equal = with_full.argmax(1) == with_scaled.argmax(1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from scene_batch.classifier import Classifier
+from scene_batch.predictor import Predictor
 from support import save_colour_model, save_shade
 
 settings.register_profile(
@@ -29,9 +29,9 @@ def colour_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def colours(colour_model: Path) -> Classifier:
+def colours(colour_model: Path) -> Predictor:
     """That model, ready."""
-    return Classifier.load(colour_model, provider="cpu", batch_size=8)
+    return Predictor.open(colour_model, provider="cpu", batch_size=8)
 
 
 @pytest.fixture(scope="session")

@@ -1,52 +1,28 @@
-"""A model, ready for photos: what the pipeline runs, and what Python programs use directly."""
+"""The face for Python programs: a model, and photos from wherever they are."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike, fspath
-from pathlib import Path
-from typing import NamedTuple, TypeAlias, get_args
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from scene_batch.decode import decode
-from scene_batch.errors import SceneBatchError, UsageError
 from scene_batch.model import ModelCard
+from scene_batch.predictor import Predictor
 from scene_batch.prefetch import prefetch
 from scene_batch.providers import Provider
-from scene_batch.records import (
-    Batch,
-    ClassProbability,
-    Decoded,
-    ImageRef,
-    Prediction,
-    Row,
-    Unreadable,
-)
-from scene_batch.session import Session
+from scene_batch.records import Batch, Decoded, ImageRef, Row, Unreadable
 from scene_batch.sources import Reader
 from scene_batch.staffing import Staff
 from scene_batch.threads import Pool
 
 Photo: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[np.uint8]
 """A path or URL, an encoded photo, or pixels: ``uint8 (height, width, 3)`` of any size, RGB."""
-
-
-MAX_BATCH_ITEMS = 1024
-"""Items of a batch at most, where few of them need the model; the largest ``--batch-size``."""
-
-
-class Classified(NamedTuple):
-    """One batch's rows."""
-
-    rows: list[Row]
-    seconds: float
-    """How long the model took for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +36,7 @@ class Classifier:
             print(prediction.class_name, prediction.probability)
     """
 
-    session: Session
-    top_k: int
+    predictor: Predictor
 
     @classmethod
     def load(  # noqa: PLR0913 - each a setting
@@ -90,33 +65,21 @@ class Classifier:
             RuntimeMissingError: ONNX Runtime is missing or doubled.
             UsageError: ``top_k`` is not within the model's classes, or another value is none.
         """
-        if provider not in get_args(Provider):
-            raise UsageError(f"provider {provider!r} is none of {', '.join(get_args(Provider))}")
-        for name, number in (("batch_size", batch_size), ("threads", threads)):
-            if number is not None and number < 1:
-                raise UsageError(f"{name} {number}: take a number from 1, or None")
-        path = None if model is None else Path(model)
-        session = Session.open(
-            path, provider=provider, batch_size=batch_size, threads=threads, bf16=bf16
+        return cls(
+            Predictor.open(
+                model,
+                top_k=top_k,
+                provider=provider,
+                batch_size=batch_size,
+                threads=threads,
+                bf16=bf16,
+            )
         )
-        return cls.of(session, top_k)
-
-    @classmethod
-    def of(cls, session: Session, top_k: int | None = None) -> Classifier:
-        """A classifier of a model that is open.
-
-        Raises:
-            UsageError: ``top_k`` is not within the model's classes.
-        """
-        classes = len(session.card.classes)
-        if top_k is not None and not 1 <= top_k <= classes:
-            raise UsageError(f"top-k {top_k}: the model has {classes} classes; take 1 to {classes}")
-        return cls(session, top_k or min(3, classes))
 
     @property
     def card(self) -> ModelCard:
         """What the model file says of itself."""
-        return self.session.card
+        return self.predictor.card
 
     def classify(self, photos: Photo | Iterable[Photo]) -> list[Row]:
         """Classify photos: one ``Prediction`` or ``Unreadable`` for each, in order.
@@ -129,96 +92,29 @@ class Classifier:
         Raises:
             ValueError: An array is not ``uint8 (height, width, 3)``.
         """
-        reader = Reader()
+        reader, predictor = Reader(), self.predictor
         if isinstance(photos, str | PathLike | bytes | np.ndarray):
-            return self.predict(Batch((self._load(photos, reader),)))
-        staff = Staff.of(self.session, workers=None, remote=False)
+            return predictor.predict(Batch((self._load(photos, reader),)))
+        staff = Staff.of(predictor.session, workers=None, remote=False)
 
         def load(photo: Photo) -> Decoded | Row:
             return self._load(photo, reader)
 
-        depth = self.session.photos_ahead + staff.workers
+        depth = predictor.session.photos_ahead + staff.workers
         with Pool(staff.workers) as pool:
             loaded: Generator[Decoded | Row, None, None]
             loaded = prefetch(load, photos, workers=pool, depth=depth)
-            results = self.rows(loaded, pool if staff.shared else None)
+            results = predictor.rows(loaded, pool if staff.shared else None)
             with closing(loaded), closing(results):
                 return [row for result in results for row in result.rows]
-
-    def decode(self, ref: ImageRef, data: bytes) -> Decoded | Unreadable:
-        """Decode an encoded photo into the pixels that this model sees."""
-        return decode(ref, data, self.card.preprocess)
-
-    def rows(
-        self, photos: Iterable[Decoded | Row], pool: Pool | None = None
-    ) -> Generator[Classified, None, None]:
-        """Classify photos batch after batch, in order, as many side by side as is best.
-
-        Args:
-            photos: Drawn from in the caller's thread, a batch more ahead than are computed.
-            pool: The threads that do it, before what else they do; None: their own.
-        """
-
-        def classify(batch: Batch) -> Classified:
-            begun = time.perf_counter()
-            rows = self.predict(batch)
-            return Classified(rows, time.perf_counter() - begun)
-
-        calls = self.session.calls
-        batches = self.batches(photos)
-        results: Generator[Classified, None, None]
-        results = prefetch(classify, batches, workers=pool or calls, depth=calls + 1, urgent=True)
-        with closing(results):
-            yield from results
-
-    def batches(self, photos: Iterable[Decoded | Row]) -> Iterator[Batch]:
-        """Group photos into batches of the session's size, what is a row already in its place."""
-        items: list[Decoded | Row] = []
-        decoded = 0
-        source = iter(photos)
-        while True:
-            try:
-                item = next(source, None)
-            except SceneBatchError:  # what came before it is sound
-                if items:
-                    yield Batch(tuple(items))
-                raise
-            if item is None:
-                break
-            items.append(item)
-            decoded += isinstance(item, Decoded)
-            if decoded >= self.session.batch_size or len(items) == MAX_BATCH_ITEMS:
-                yield Batch(tuple(items))
-                items, decoded = [], 0
-        if items:
-            yield Batch(tuple(items))
-
-    def predict(self, batch: Batch) -> list[Row]:
-        """Classify one batch of at most the session's size: a row for each item, in order."""
-        pixels = [item.pixels for item in batch.items if isinstance(item, Decoded)]
-        tops = iter(self._tops(self.session.probabilities(pixels)) if pixels else ())
-        return [
-            Prediction(item.ref, next(tops)) if isinstance(item, Decoded) else item
-            for item in batch.items
-        ]
-
-    def _tops(
-        self, probabilities: npt.NDArray[np.float32]
-    ) -> Iterator[tuple[ClassProbability, ...]]:
-        """The ``top_k`` classes of each photo, most probable first, ties in index order."""
-        order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.top_k]
-        highest = probabilities[np.arange(len(order))[:, None], order]
-        name = self.card.classes.__getitem__
-        for indices, values in zip(order.tolist(), highest.tolist(), strict=True):
-            yield tuple(map(ClassProbability, map(name, indices), values))
 
     def _load(self, photo: Photo, reader: Reader) -> Decoded | Unreadable:
         if isinstance(photo, np.ndarray):
             return self._from_array(photo)
         if isinstance(photo, bytes):
-            return self.decode(ImageRef("<bytes>", len(photo)), photo)
+            return self.predictor.decode(ImageRef("<bytes>", len(photo)), photo)
         ref, data, _ = reader.read(ImageRef(fspath(photo)))
-        return data if isinstance(data, Unreadable) else self.decode(ref, data)
+        return data if isinstance(data, Unreadable) else self.predictor.decode(ref, data)
 
     def _from_array(self, pixels: npt.NDArray[np.uint8]) -> Decoded:
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:  # noqa: PLR2004

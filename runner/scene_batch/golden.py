@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scene_batch.classifier import Classifier
 from scene_batch.errors import ModelError
 from scene_batch.model import PROBABILITY_TOLERANCE, GoldenVector
+from scene_batch.predictor import Predictor
 from scene_batch.records import Decoded, ImageRef, Pixels
 
 ROUNDED_ELSEWHERE = 0.1
@@ -34,16 +34,16 @@ class GoldenResult:
         return self.same_class and self.difference <= self.tolerance
 
 
-def check(classifier: Classifier) -> list[GoldenResult]:
+def check(predictor: Predictor) -> list[GoldenResult]:
     """Compute each golden vector of the model file again.
 
     Raises:
         ModelError: The file has none, or one that cannot be decoded.
     """
-    card = classifier.card
+    card = predictor.card
     if not card.golden:
-        raise ModelError(f"{str(classifier.session.path)!r} has no golden vectors; export it again")
-    return [_check_one(classifier, vector) for vector in card.golden]
+        raise ModelError(f"{str(predictor.session.path)!r} has no golden vectors; export it again")
+    return [_check_one(predictor, vector) for vector in card.golden]
 
 
 def pixels_sha256(pixels: Pixels) -> str:
@@ -51,21 +51,21 @@ def pixels_sha256(pixels: Pixels) -> str:
     return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 
-def _check_one(classifier: Classifier, vector: GoldenVector) -> GoldenResult:
-    photo = classifier.decode(ImageRef("<golden>"), vector.image)
+def _check_one(predictor: Predictor, vector: GoldenVector) -> GoldenResult:
+    photo = predictor.decode(ImageRef("<golden>"), vector.image)
     if not isinstance(photo, Decoded):
         raise ModelError(f"a golden photo cannot be decoded: {photo.message}")
-    now = classifier.session.probabilities([photo.pixels])[0]
+    now = predictor.session.probabilities([photo.pixels])[0]
     then = np.array(vector.exported, np.float32)
     return GoldenResult(
         same_class=bool(now.argmax() == then.argmax()),
         difference=float(np.abs(now - then).max()),
         same_pixels=pixels_sha256(photo.pixels) == vector.pixels_sha256,
-        tolerance=_tolerance(classifier),
+        tolerance=_tolerance(predictor),
     )
 
 
-def _tolerance(classifier: Classifier) -> float:
-    if classifier.card.precision == "int8" and classifier.session.provider != "cpu":
+def _tolerance(predictor: Predictor) -> float:
+    if predictor.card.precision == "int8" and predictor.session.provider != "cpu":
         return ROUNDED_ELSEWHERE
-    return PROBABILITY_TOLERANCE[classifier.card.precision]
+    return PROBABILITY_TOLERANCE[predictor.card.precision]

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from PIL import Image
 
-from scene_batch.classifier import Classified, Classifier
+from scene_batch.predictor import Classified, Predictor
 from scene_batch.prefetch import Room, TimeLimit, prefetch
 from scene_batch.record import Tally
 from scene_batch.records import Decoded, ImageRef, Row, Unreadable
@@ -62,7 +62,7 @@ class _Loading:
 
 def load_ahead(  # noqa: PLR0913 - each sizes one thing
     items: Iterator[Item],
-    classifier: Classifier,
+    predictor: Predictor,
     reader: Reader,
     tally: Tally,
     *,
@@ -74,7 +74,7 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
 
     Args:
         items: Photos, and rows that are known already.
-        classifier: What they are decoded for.
+        predictor: What they are decoded for.
         reader: What reads them.
         tally: Where times and retries are counted.
         workers: Threads that decode, and what else they are for.
@@ -95,7 +95,7 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
         if isinstance(data, Unreadable):
             return _Loading(data, read_seconds, retries=retries)
         begun = time.perf_counter()
-        photo = classifier.decode(ref, data)
+        photo = predictor.decode(ref, data)
         return _Loading(photo, read_seconds, time.perf_counter() - begun, retries)
 
     def late(item: Item) -> _Loading:
@@ -120,7 +120,7 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
         fetch,
         listed(),
         workers=workers,
-        depth=classifier.session.photos_ahead + max(workers.size, readers or 0),
+        depth=predictor.session.photos_ahead + max(workers.size, readers or 0),
         then=then,
         readers=readers,
         room=Room(ROOM_BYTES, sizes.needed),
@@ -137,7 +137,7 @@ def load_ahead(  # noqa: PLR0913 - each sizes one thing
 
 def classify_ahead(  # noqa: PLR0913 - each a part of a run
     items: Iterator[Item],
-    classifier: Classifier,
+    predictor: Predictor,
     reader: Reader,
     tally: Tally,
     staff: Staff,
@@ -148,7 +148,7 @@ def classify_ahead(  # noqa: PLR0913 - each a part of a run
 
     Args:
         items: Photos, and rows that are known already.
-        classifier: The model, ready.
+        predictor: The model, ready.
         reader: What reads them.
         tally: Where times and retries are counted.
         staff: Which threads do what.
@@ -159,7 +159,7 @@ def classify_ahead(  # noqa: PLR0913 - each a part of a run
         closing(
             load_ahead(
                 items,
-                classifier,
+                predictor,
                 reader,
                 tally,
                 workers=pool,
@@ -167,7 +167,7 @@ def classify_ahead(  # noqa: PLR0913 - each a part of a run
                 timeout=timeout,
             )
         ) as photos,
-        closing(classifier.rows(photos, pool if staff.shared else None)) as results,
+        closing(predictor.rows(photos, pool if staff.shared else None)) as results,
     ):
         for result in results:
             tally.seconds["infer"] += result.seconds

@@ -4,7 +4,7 @@
 
     Listing ──ImageRef──> load_ahead(read, decode) ──Decoded | Unreadable──> batches
                                                                                 │
-    Output <──rows── StormWatch <──── Classifier.predict <───────────Batch──────┘
+    Output <──rows── StormWatch <──── Predictor.predict <───────────Batch──────┘
 
 Everything streams: what is listed, decoded, classified and not yet written is bounded by the
 read-ahead and the batch size, whatever the number of photos. The output saves its rows part by
@@ -18,13 +18,13 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from itertools import islice
 
-from scene_batch.classifier import Classified, Classifier
 from scene_batch.errors import AccountingError, OutputBusyError, SceneBatchError, SourceError
 from scene_batch.interruption import Interruption
 from scene_batch.job import Job
 from scene_batch.ledger import fingerprint
 from scene_batch.loading import classify_ahead
 from scene_batch.object_store import Stores, identified, shown
+from scene_batch.predictor import Classified, Predictor
 from scene_batch.record import RunRecord, Tally, bottleneck, versions
 from scene_batch.records import printable
 from scene_batch.run_table import RunTable
@@ -47,7 +47,7 @@ def open_sources(job: Job) -> Listing:
 
 def run(
     job: Job,
-    classifier: Classifier,
+    predictor: Predictor,
     watch: Callable[[Tally], None] = lambda tally: None,
     interruption: Interruption | None = None,
     listing: Listing | None = None,
@@ -56,7 +56,7 @@ def run(
 
     Args:
         job: What to do.
-        classifier: The model, ready.
+        predictor: The model, ready.
         watch: Called after each batch with the tally so far.
         interruption: Where signals come from; a batch in hand is finished first.
         listing: The job's sources, opened; None: they are opened here.
@@ -72,11 +72,11 @@ def run(
         Interrupted: By a signal; the same job continues.
     """
     held_off = interruption.held_off if interruption else nullcontext
-    model = classifier.session.sha256
+    model = predictor.session.sha256
     listing = listing or open_sources(job)
-    table = old_table(job, classifier)
-    identity = _identity(job, listing, classifier, model, table)
-    plan = Plan(classifier.card.classes, identity, listing.continuable)
+    table = old_table(job, predictor)
+    identity = _identity(job, listing, predictor, model, table)
+    plan = Plan(predictor.card.classes, identity, listing.continuable)
     overwrite = job.overwrite or table is not None
     with open_output(job.out, plan, overwrite=overwrite, restart=job.restart) as output:
         if output.done is not None:
@@ -88,10 +88,10 @@ def run(
         listing.go_behind(output.after)
         work = what_to_do(job, listing, table)
         items = islice(work, None if job.limit is None else job.limit - saved)
-        staff = Staff.of(classifier.session, workers=job.workers, remote=listing.may_be_remote)
+        staff = Staff.of(predictor.session, workers=job.workers, remote=listing.may_be_remote)
         tally.threads = staff.threads()
         reader = Reader(listing.stores)
-        results = classify_ahead(items, classifier, reader, tally, staff, timeout=job.read_timeout)
+        results = classify_ahead(items, predictor, reader, tally, staff, timeout=job.read_timeout)
         with closing(results):
             for _ in _write(results, output, guard):
                 watch(tally)
@@ -100,7 +100,7 @@ def run(
         with guard():
             output.save()
         _account_for(saved + work.found, tally.rows, output.rows_saved)
-        record = _record(job, listing, classifier, identity, tally, staff)
+        record = _record(job, listing, predictor, identity, tally, staff)
         if isinstance(work, Retry):  # nothing was listed
             old = work.table.record
             settings = {**record.settings, "lists": old["settings"]["lists"]}
@@ -135,10 +135,10 @@ def _write(
 
 
 def _identity(
-    job: Job, listing: Listing, classifier: Classifier, model: str, table: RunTable | None
+    job: Job, listing: Listing, predictor: Predictor, model: str, table: RunTable | None
 ) -> dict[str, object]:
     """All that must be equal for a run to be continued."""
-    session = classifier.session
+    session = predictor.session
     how = {"update": job.update, "prune": job.prune, "retry_unreadable": job.retry_unreadable}
     return {
         "sources": [identified(source) for source in job.sources],
@@ -146,8 +146,8 @@ def _identity(
         "shard": job.shard and str(job.shard),
         "limit": job.limit,
         "model": model,
-        "preprocess": classifier.card.preprocess.to_json(),
-        "top_k": classifier.top_k,
+        "preprocess": predictor.card.preprocess.to_json(),
+        "top_k": predictor.top_k,
         "columns": schema().names,
         "provider": session.provider,
         "precision": session.precision,
@@ -175,12 +175,12 @@ def _account_for(found: int, classified: int, written: int) -> None:
 def _record(  # noqa: PLR0913, PLR0917 - all that it records
     job: Job,
     listing: Listing,
-    classifier: Classifier,
+    predictor: Predictor,
     identity: dict[str, object],
     tally: Tally,
     staff: Staff,
 ) -> RunRecord:
-    session, seconds = classifier.session, tally.elapsed
+    session, seconds = predictor.session, tally.elapsed
     stages = tally.stages()
     slowest = bottleneck(stages)
     unreadable = sum(tally.unreadable.values())
@@ -192,12 +192,12 @@ def _record(  # noqa: PLR0913, PLR0917 - all that it records
         unreadable=dict(tally.unreadable),
         ignored=asdict(listing.ignored),
         retries=tally.retries,
-        classes={name: tally.classes[name] for name in classifier.card.classes},
+        classes={name: tally.classes[name] for name in predictor.card.classes},
         provider=session.provider,
         model={
-            "name": classifier.card.name,
-            "version": classifier.card.version,
-            "precision": classifier.card.precision,
+            "name": predictor.card.name,
+            "version": predictor.card.version,
+            "precision": predictor.card.precision,
             "sha256": identity["model"],
         },
         settings={
@@ -206,7 +206,7 @@ def _record(  # noqa: PLR0913, PLR0917 - all that it records
             "shard": job.shard and str(job.shard),
             "limit": job.limit,
             "read_timeout": job.read_timeout,
-            "top_k": classifier.top_k,
+            "top_k": predictor.top_k,
             "batch_size": session.batch_size,
             "threads": session.threads,
             "precision": session.precision,

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
 
-from scene_batch.classifier import Classifier
 from scene_batch.cpus import usable_cpus
 from scene_batch.errors import ProviderError
 from scene_batch.loading import classify_ahead
+from scene_batch.predictor import Predictor
 from scene_batch.providers import Provider
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Prediction
@@ -155,16 +155,16 @@ def measure(
         ProviderError: The provider does not run here.
         ModelError: The model file is refused.
     """
-    classifier = Classifier.load(
+    predictor = Predictor.open(
         model,
         provider=setting.provider,
         batch_size=setting.batch_size,
         threads=setting.threads,
         bf16=setting.bf16,
     )
-    session = classifier.session
+    session = predictor.session
     staff = Staff.of(session, workers=setting.workers, remote=False)
-    rate = _rate(classifier, staff, photos, seconds)
+    rate = _rate(predictor, staff, photos, seconds)
     took = Setting(
         provider=session.provider,
         batch_size=session.batch_size,
@@ -175,15 +175,13 @@ def measure(
     return Measured(setting, took, rate)
 
 
-def _rate(
-    classifier: Classifier, staff: Staff, photos: Sequence[ImageRef], seconds: float
-) -> float:
+def _rate(predictor: Predictor, staff: Staff, photos: Sequence[ImageRef], seconds: float) -> float:
     """Photos a second, once all threads have work and until the first of them has none."""
-    calls, tally = classifier.session.calls, Tally(datetime.now(UTC))
+    calls, tally = predictor.session.calls, Tally(datetime.now(UTC))
     begun = counted = last = time.perf_counter()
     warm, until, batches, rows = begun + _WARM_UP * seconds, begun + seconds, 0, 0
     with closing(
-        classify_ahead(cycle(photos), classifier, Reader(), tally, staff, timeout=60.0)
+        classify_ahead(cycle(photos), predictor, Reader(), tally, staff, timeout=60.0)
     ) as results:
         for number, result in enumerate(results, 1):
             last = time.perf_counter()

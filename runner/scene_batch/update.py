@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputError, TableError, UsageError
 from scene_batch.job import Job
 from scene_batch.object_store import is_url, shown
+from scene_batch.predictor import Predictor
 from scene_batch.records import ImageRef, Place, Prediction, Row, Unreadable, moved, printable
 from scene_batch.run_table import RunTable
 from scene_batch.shard import Shard
@@ -117,12 +117,12 @@ class Retry:
                     yield reference(row.ref.path, place)
 
 
-def old_table(job: Job, classifier: Classifier) -> RunTable | None:
+def old_table(job: Job, predictor: Predictor) -> RunTable | None:
     """The table to bring up to date; None where a fresh one is made.
 
     Args:
         job: What is asked for.
-        classifier: What the run would classify with.
+        predictor: What the run would classify with.
 
     Raises:
         UsageError: The job's output, sources or limit do not allow it.
@@ -139,16 +139,16 @@ def old_table(job: Job, classifier: Classifier) -> RunTable | None:
         table = RunTable.open(job.out)
     except TableError as error:
         raise OutputError(f"{error}; replace it with --overwrite") from None
-    _check_kind(table, classifier, job.shard)
+    _check_kind(table, predictor, job.shard)
     if not job.update:
         _check_sources(table, [shown(printable(source)) for source in job.sources])
     return table
 
 
-def _check_kind(table: RunTable, classifier: Classifier, shard: Shard | None) -> None:
+def _check_kind(table: RunTable, predictor: Predictor, shard: Shard | None) -> None:
     """Refuse to add rows of another kind: of another model, provider, precision, top-k or shard."""
     theirs, settings = table.record["model"], table.record["settings"]
-    session, top_k = classifier.session, classifier.top_k
+    session, top_k = predictor.session, predictor.top_k
     if theirs["sha256"] != session.sha256:
         raise OutputError(
             f"{table.name!r} was made with another model ({theirs['name']}"

@@ -23,6 +23,7 @@ from scene_batch.errors import (
     TrainingError,
     UsageError,
 )
+from scene_batch.predictor import Predictor
 from scene_batch.records import Prediction
 from scene_batch.session import Session
 from scene_batch_export import exporting, photos
@@ -85,7 +86,7 @@ def test_fp16_takes_and_gives_what_fp32_does(
     )
     difference = compare(ours, theirs)
     assert 0 < difference.largest < 1e-2
-    results = golden.check(Classifier.load(path, provider="cpu"))
+    results = golden.check(Predictor.open(path, provider="cpu"))
     assert all(result.passed for result in results)
     assert Session.open(path).card.metrics["exported"]["fp16"]["agreement"] == 1
 
@@ -173,8 +174,8 @@ def test_the_card_says_where_it_comes_from(fp32: Path, tiny_run: RunFolder) -> N
 
 @pytest.mark.parametrize("file", ["fp32", "int8"])
 def test_the_golden_photos_verify(file: str, request: pytest.FixtureRequest) -> None:
-    classifier = Classifier.load(request.getfixturevalue(file), provider="cpu")
-    results = golden.check(classifier)
+    predictor = Predictor.open(request.getfixturevalue(file), provider="cpu")
+    results = golden.check(predictor)
     assert len(results) == 6
     assert all(result.passed and result.same_pixels for result in results)
 

@@ -13,8 +13,14 @@ import pytest
 
 import scene_batch
 from scene_batch import Classifier, Prediction, SceneBatchError, Unreadable
+from scene_batch.predictor import Predictor
 from scene_batch.records import Decoded, ImageRef
 from support import SIDE, save_photo
+
+
+@pytest.fixture
+def classifier(colours: Predictor) -> Classifier:
+    return Classifier(colours)
 
 
 @pytest.fixture
@@ -23,10 +29,10 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_paths_bytes_and_arrays_of_one_photo_give_one_answer(
-    photo: Path, colours: Classifier
+    photo: Path, classifier: Classifier
 ) -> None:
     pixels = np.full((50, 70, 3), (0, 255, 0), np.uint8)
-    rows = colours.classify([photo, str(photo), photo.read_bytes(), pixels])
+    rows = classifier.classify([photo, str(photo), photo.read_bytes(), pixels])
     tops = {row.top for row in rows if isinstance(row, Prediction)}
     assert len(rows) == 4
     assert len(tops) == 1
@@ -35,13 +41,15 @@ def test_paths_bytes_and_arrays_of_one_photo_give_one_answer(
     assert sum(pair.probability for pair in top) == pytest.approx(1)
 
 
-def test_one_photo_needs_no_list(photo: Path, colours: Classifier) -> None:
+def test_one_photo_needs_no_list(photo: Path, classifier: Classifier) -> None:
     for one in (photo, photo.read_bytes(), np.zeros((4, 4, 3), np.uint8)):
-        assert len(colours.classify(one)) == 1
-    assert colours.classify([]) == []
+        assert len(classifier.classify(one)) == 1
+    assert classifier.classify([]) == []
 
 
-def test_many_photos_are_read_ahead_and_keep_their_order(photo: Path, colours: Classifier) -> None:
+def test_many_photos_are_read_ahead_and_keep_their_order(
+    photo: Path, classifier: Classifier
+) -> None:
     """Drawn from in the caller's thread."""
     caller, drawn = threading.current_thread(), 0
 
@@ -52,16 +60,16 @@ def test_many_photos_are_read_ahead_and_keep_their_order(photo: Path, colours: C
             drawn += 1
             yield np.full((20, 20, 3), 0 if number % 7 else 255, np.uint8) if number % 3 else photo
 
-    rows = colours.classify(photos())
+    rows = classifier.classify(photos())
     assert drawn == len(rows) == 300
     assert [row.ref.path for row in rows[:3]] == [str(photo), "<array>", "<array>"]
-    alone = [colours.classify(one)[0] for one in photos()]
+    alone = [classifier.classify(one)[0] for one in photos()]
     assert rows == alone
     assert not [t for t in threading.enumerate() if t.name == "scene-batch"]
 
 
-def test_a_broken_photo_is_in_its_place(photo: Path, colours: Classifier) -> None:
-    rows = colours.classify([photo, "gone.jpg", b"", photo] * 5)
+def test_a_broken_photo_is_in_its_place(photo: Path, classifier: Classifier) -> None:
+    rows = classifier.classify([photo, "gone.jpg", b"", photo] * 5)
     kinds = [row.code if isinstance(row, Unreadable) else row.class_name for row in rows]
     assert kinds == ["green", "missing", "empty", "green"] * 5
 
@@ -75,9 +83,9 @@ def test_a_broken_photo_is_in_its_place(photo: Path, colours: Classifier) -> Non
         np.zeros((0, 4, 3), np.uint8),
     ],
 )
-def test_arrays_of_another_kind_are_refused(pixels: np.ndarray, colours: Classifier) -> None:
+def test_arrays_of_another_kind_are_refused(pixels: np.ndarray, classifier: Classifier) -> None:
     with pytest.raises(ValueError, match="need uint8"):
-        colours.classify(pixels)
+        classifier.classify(pixels)
 
 
 @pytest.mark.parametrize(("top_k", "kept"), [(None, 3), (1, 1), (3, 3)])
@@ -94,13 +102,13 @@ def test_top_k_outside_the_classes_is_refused(top_k: int, colour_model: Path) ->
         Classifier.load(colour_model, top_k=top_k)
 
 
-def test_threads_may_share_a_classifier(colours: Classifier) -> None:
+def test_threads_may_share_a_classifier(classifier: Classifier) -> None:
     random = np.random.default_rng(4)
     photos = list(random.integers(0, 256, (40, 30, 30, 3), np.uint8))
-    want = [row.top for row in colours.classify(photos) if isinstance(row, Prediction)]
+    want = [row.top for row in classifier.classify(photos) if isinstance(row, Prediction)]
 
     def tops(first: int) -> bool:
-        rows = colours.classify(photos[first:])
+        rows = classifier.classify(photos[first:])
         return [row.top for row in rows if isinstance(row, Prediction)] == want[first:]
 
     with ThreadPoolExecutor(8) as pool:
@@ -121,13 +129,13 @@ def test_the_public_names_are_there() -> None:
 
 
 def test_a_batch_size_that_shrinks_ends_the_batch_that_is_being_formed(colour_model: Path) -> None:
-    classifier = Classifier.load(colour_model, provider="cpu", batch_size=8)
+    predictor = Predictor.open(colour_model, provider="cpu", batch_size=8)
     pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
 
     def photos() -> Iterator[Decoded]:
         for number in range(20):
             if number == 6:
-                classifier.session.batch_size = 4
+                predictor.session.batch_size = 4
             yield Decoded(ImageRef(str(number)), pixels)
 
-    assert [len(batch.items) for batch in classifier.batches(photos())] == [7, 4, 4, 4, 1]
+    assert [len(batch.items) for batch in predictor.batches(photos())] == [7, 4, 4, 4, 1]

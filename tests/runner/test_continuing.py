@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scene_batch.classifier import Classifier
 from scene_batch.errors import (
     AccountingError,
     HungReadsError,
@@ -33,6 +32,7 @@ from scene_batch.errors import (
 )
 from scene_batch.ledger import Ledger, part_metadata
 from scene_batch.pipeline import Job, run
+from scene_batch.predictor import Predictor
 from scene_batch.record import Tally
 from scene_batch.records import Row
 from scene_batch.sinks import saved
@@ -85,7 +85,7 @@ def _table(path: Path) -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def whole(photos: Path, colours: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(photos: Path, colours: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The table of an undisturbed run."""
     out = tmp_path_factory.mktemp("whole") / "p.parquet"
     run(Job((str(photos),), str(out)), colours)
@@ -99,7 +99,7 @@ def _counts(out: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stops", [[1], [64], [199], [9, 8, 50, 120, 121, 199]])
 def test_a_run_that_is_broken_off_ends_in_the_same_table(
-    stops: list[int], photos: Path, colours: Classifier, whole: Path, tmp_path: Path
+    stops: list[int], photos: Path, colours: Predictor, whole: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "p.parquet"
     job = Job((str(photos),), str(out))
@@ -115,7 +115,7 @@ def test_a_run_that_is_broken_off_ends_in_the_same_table(
 
 
 def test_stages_have_the_threads_of_each_attempt(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     """An attempt's waiting is counted with its own threads, not with those of the last one."""
     out = str(tmp_path / "p.parquet")
@@ -129,7 +129,7 @@ def test_stages_have_the_threads_of_each_attempt(
 
 
 def test_only_what_was_not_saved_is_computed_again(
-    photos: Path, colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = Job((str(photos),), str(tmp_path / "p.parquet"))
     with pytest.raises(KeyboardInterrupt):
@@ -143,7 +143,7 @@ def test_only_what_was_not_saved_is_computed_again(
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", "/"])
 def test_every_format_continues(
-    suffix: str, photos: Path, colours: Classifier, whole: Path, tmp_path: Path
+    suffix: str, photos: Path, colours: Predictor, whole: Path, tmp_path: Path
 ) -> None:
     undisturbed, broken = f"{tmp_path}/a{suffix}", f"{tmp_path}/b{suffix}"
     run(Job((str(photos),), undisturbed), colours)
@@ -159,7 +159,7 @@ def test_every_format_continues(
         assert Path(broken).read_bytes() == Path(undisturbed).read_bytes()
 
 
-def test_a_list_and_a_limit_continue(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+def test_a_list_and_a_limit_continue(photos: Path, colours: Predictor, tmp_path: Path) -> None:
     paths = [str(path) for path in photos.rglob("*.png")]
     random.Random(1).shuffle(paths)
     (tmp_path / "list.txt").write_text("\n".join([*paths, "gone.jpg", "", *paths]))
@@ -172,31 +172,31 @@ def test_a_list_and_a_limit_continue(photos: Path, colours: Classifier, tmp_path
     assert rows == [*paths, "gone.jpg", *paths][:300]
 
 
-def _stop(job: Job, classifier: Classifier) -> None:
+def _stop(job: Job, predictor: Predictor) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(job, classifier, _broken_off_at(60))
+        run(job, predictor, _broken_off_at(60))
 
 
 def test_another_job_than_the_ledgers_is_refused_with_what_differs(
-    photos: Path, colours: Classifier, colour_model: Path, tmp_path: Path
+    photos: Path, colours: Predictor, colour_model: Path, tmp_path: Path
 ) -> None:
     out = str(tmp_path / "p.parquet")
     _stop(Job((str(photos),), out), colours)
-    other_model = Classifier.load(save_colour_model(tmp_path / "m.onnx", version="2.0.0"))
-    fewer = Classifier.load(colour_model, top_k=1)
-    for job, classifier, words in (
+    other_model = Predictor.open(save_colour_model(tmp_path / "m.onnx", version="2.0.0"))
+    fewer = Predictor.open(colour_model, top_k=1)
+    for job, predictor, words in (
         (Job((str(photos / "f1"),), out), colours, "another sources"),
         (Job((str(photos),), out, limit=5), colours, r"another limit \(then null, now 5\)"),
         (Job((str(photos),), out), other_model, "another model"),
         (Job((str(photos),), out), fewer, r"another top_k \(then 3, now 1\)"),
     ):
         with pytest.raises(LedgerError, match=f"{words}.*--restart"):
-            run(job, classifier)
+            run(job, predictor)
     run(Job((str(photos / "f1"),), out, restart=True), colours)
     assert pq.read_metadata(out).num_rows == len(list((photos / "f1").glob("*.png")))
 
 
-def test_a_changed_list_is_another_job(colours: Classifier, photos: Path, tmp_path: Path) -> None:
+def test_a_changed_list_is_another_job(colours: Predictor, photos: Path, tmp_path: Path) -> None:
     names = tmp_path / "list.txt"
     names.write_text("\n".join(str(path) for path in sorted(photos.rglob("*.png"))))
     job = Job((f"@{names}",), str(tmp_path / "p.parquet"))
@@ -207,7 +207,7 @@ def test_a_changed_list_is_another_job(colours: Classifier, photos: Path, tmp_pa
 
 
 def test_overwrite_continues_and_keeps_the_old_table_until_the_end(
-    photos: Path, colours: Classifier, whole: Path, tmp_path: Path
+    photos: Path, colours: Predictor, whole: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "p.parquet"
     out.write_bytes(b"the old table")
@@ -236,7 +236,7 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
     step: int,
     how: str,
     photos: Path,
-    colours: Classifier,
+    colours: Predictor,
     whole: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -285,7 +285,7 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
 
 
 def test_two_runs_on_one_output_the_second_is_refused(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     job = Job((str(photos),), str(tmp_path / "p.parquet"))
     refused = []
@@ -323,7 +323,7 @@ def test_a_lock_dies_with_its_owner(photos: Path, colour_model: Path, tmp_path: 
 
 
 def test_a_part_that_is_missing_or_doubled_is_no_table(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     job = Job((str(photos),), str(tmp_path / "p.parquet"))
     for harm in ("missing", "doubled"):
@@ -343,7 +343,7 @@ def test_a_part_that_is_missing_or_doubled_is_no_table(
         (tmp_path / "p.parquet").unlink()
 
 
-def test_a_damaged_part_is_said(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+def test_a_damaged_part_is_said(photos: Path, colours: Predictor, tmp_path: Path) -> None:
     job = Job((str(photos),), str(tmp_path / "p.parquet"))
     _stop(job, colours)
     parts = sorted((tmp_path / "p.parquet.parts").glob("part-*"))
@@ -352,7 +352,7 @@ def test_a_damaged_part_is_said(photos: Path, colours: Classifier, tmp_path: Pat
         run(job, colours)
 
 
-def test_parts_are_in_order_and_count_up(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+def test_parts_are_in_order_and_count_up(photos: Path, colours: Predictor, tmp_path: Path) -> None:
     job = Job((str(photos),), str(tmp_path / "p.parquet"))
     with pytest.raises(KeyboardInterrupt):
         run(job, colours, _broken_off_at(199))
@@ -368,7 +368,7 @@ def test_parts_are_in_order_and_count_up(photos: Path, colours: Classifier, tmp_
 
 
 def test_a_part_closes_by_its_age(
-    photos: Path, colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saved, "PART_ROWS", 100_000)
     monkeypatch.setattr(saved, "PART_SECONDS", (0.0, 60.0))
@@ -392,7 +392,7 @@ def test_a_part_closes_by_its_age(
 def test_what_was_computed_is_saved_when_a_run_ends_early(
     kind: str,
     photos: Path,
-    colours: Classifier,
+    colours: Predictor,
     whole: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -421,7 +421,7 @@ def test_what_was_computed_is_saved_when_a_run_ends_early(
 
 
 def test_a_hung_read_is_a_row_and_too_many_stop_the_run(
-    colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(12):
         save_shade(tmp_path / "photos" / f"{number:02}.png", number)
@@ -505,7 +505,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", "/"])
 def test_a_full_disk_stops_the_run_and_with_room_it_continues(
-    suffix: str, photos: Path, colours: Classifier, whole: Path, small_disk: Path
+    suffix: str, photos: Path, colours: Predictor, whole: Path, small_disk: Path
 ) -> None:
     out = f"{small_disk}/p{suffix}"
     job = Job((str(photos),), out)
@@ -518,7 +518,7 @@ def test_a_full_disk_stops_the_run_and_with_room_it_continues(
         assert _table(Path(out)) == _table(whole)
 
 
-def test_a_removed_output_folder_is_said(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+def test_a_removed_output_folder_is_said(photos: Path, colours: Predictor, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
 
@@ -531,12 +531,12 @@ def test_a_removed_output_folder_is_said(photos: Path, colours: Classifier, tmp_
 
 
 def test_rows_of_a_batch_that_was_not_finished_are_not_saved(
-    photos: Path, colours: Classifier, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, colours: Predictor, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A defect in the model's step must not leave rows that nobody checked."""
-    real, calls = Classifier.predict, 0
+    real, calls = Predictor.predict, 0
 
-    def fail(self: Classifier, batch: Any) -> list[Row]:
+    def fail(self: Predictor, batch: Any) -> list[Row]:
         nonlocal calls
         calls += 1
         if calls == 9:
@@ -545,14 +545,14 @@ def test_rows_of_a_batch_that_was_not_finished_are_not_saved(
 
     job = Job((str(photos),), str(tmp_path / "p.parquet"))
     with monkeypatch.context() as patch:
-        patch.setattr(Classifier, "predict", fail)
+        patch.setattr(Predictor, "predict", fail)
         with pytest.raises(RuntimeError):
             run(job, colours)
     run(job, colours)
     assert _table(Path(job.out)) == _table(whole)
 
 
-def _killed_at_the_end(out: Path, photos: Path, colours: Classifier, **more: Any) -> None:
+def _killed_at_the_end(out: Path, photos: Path, colours: Predictor, **more: Any) -> None:
     """A run that was killed between saying that it is finished and the renaming."""
     with pytest.MonkeyPatch.context() as patch:
 
@@ -565,7 +565,7 @@ def _killed_at_the_end(out: Path, photos: Path, colours: Classifier, **more: Any
 
 
 def test_a_finished_run_is_not_taken_for_another_commands(
-    photos: Path, colours: Classifier, colour_model: Path, tmp_path: Path
+    photos: Path, colours: Predictor, colour_model: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "p.parquet"
     _killed_at_the_end(out, photos, colours)
@@ -577,7 +577,7 @@ def test_a_finished_run_is_not_taken_for_another_commands(
 
 
 def test_a_pipe_does_not_throw_away_what_another_job_saved(
-    photos: Path, colours: Classifier, colour_model: Path, tmp_path: Path
+    photos: Path, colours: Predictor, colour_model: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "p.parquet"
     _stop(Job((str(photos),), str(out)), colours)
@@ -589,7 +589,7 @@ def test_a_pipe_does_not_throw_away_what_another_job_saved(
 
 
 def test_folders_of_the_users_own_are_left_alone(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     own = tmp_path / "p.parquet.parts"
     own.mkdir()
@@ -605,7 +605,7 @@ def test_folders_of_the_users_own_are_left_alone(
 
 
 def test_a_data_set_is_replaced_by_another(
-    photos: Path, colours: Classifier, whole: Path, tmp_path: Path
+    photos: Path, colours: Predictor, whole: Path, tmp_path: Path
 ) -> None:
     out = f"{tmp_path}/d/"
     run(Job((str(photos / "f1"),), out), colours)
@@ -684,7 +684,7 @@ def test_a_blocked_pipe_does_not_hold_a_signal_back(
 
 
 def test_hung_reads_do_not_stop_at_the_same_place_for_ever(
-    colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(20):
         save_shade(tmp_path / "photos" / f"{number:02}.png", number)
@@ -706,7 +706,7 @@ def test_hung_reads_do_not_stop_at_the_same_place_for_ever(
 
 
 def test_what_is_not_ours_beside_an_output_stays(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     job = Job((str(photos),), f"{tmp_path}/set/", overwrite=True)
     run(job, colours)
@@ -724,7 +724,7 @@ def test_what_is_not_ours_beside_an_output_stays(
     assert os.listdir(tmp_path / "p.parquet.parts") == ["film.partial"]
 
 
-def test_a_link_to_a_data_set_stays_one(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+def test_a_link_to_a_data_set_stays_one(photos: Path, colours: Predictor, tmp_path: Path) -> None:
     run(Job((str(photos),), f"{tmp_path}/real/", limit=3), colours)
     (tmp_path / "link").symlink_to("real")
     for _ in range(2):
@@ -735,7 +735,7 @@ def test_a_link_to_a_data_set_stays_one(photos: Path, colours: Classifier, tmp_p
 
 
 def test_a_table_that_came_by_other_means_is_not_replaced(
-    photos: Path, colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = Job((str(photos),), f"{tmp_path}/p.parquet")
 
@@ -755,7 +755,7 @@ def test_a_table_that_came_by_other_means_is_not_replaced(
 
 @pytest.mark.parametrize("text", ["\\xff", "[1]", "5", "null", "{}"])
 def test_a_damaged_job_is_told_in_one_line(
-    text: str, photos: Path, colours: Classifier, tmp_path: Path
+    text: str, photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     job = Job((str(photos),), f"{tmp_path}/p.parquet")
     with pytest.raises(KeyboardInterrupt):
@@ -765,7 +765,7 @@ def test_a_damaged_job_is_told_in_one_line(
         run(job, colours)
 
 
-def test_a_list_whose_name_is_not_utf_8(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+def test_a_list_whose_name_is_not_utf_8(photos: Path, colours: Predictor, tmp_path: Path) -> None:
     name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt")
     Path(name).write_text("\n".join(str(path) for path in sorted(photos.rglob("*.png"))[:5]))
     record = run(Job((f"@{name}",), f"{tmp_path}/p.parquet"), colours)
@@ -773,7 +773,7 @@ def test_a_list_whose_name_is_not_utf_8(photos: Path, colours: Classifier, tmp_p
     assert list(record.settings["lists"]) == [f"{tmp_path}/caf\\xe9.txt"]
 
 
-def test_parts_of_two_runs_are_not_mixed(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+def test_parts_of_two_runs_are_not_mixed(photos: Path, colours: Predictor, tmp_path: Path) -> None:
     for name in ("a.parquet", "b.parquet"):
         with pytest.raises(KeyboardInterrupt):
             run(Job((str(photos),), f"{tmp_path}/{name}"), colours, _broken_off_at(150))
@@ -785,7 +785,7 @@ def test_parts_of_two_runs_are_not_mixed(photos: Path, colours: Classifier, tmp_
 
 
 def test_a_table_that_was_joined_and_not_named_is_joined_again(
-    photos: Path, colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between the two, and photos have come since."""
     shutil.copytree(photos / "f0", tmp_path / "in")
@@ -804,7 +804,7 @@ def test_a_table_that_was_joined_and_not_named_is_joined_again(
 
 
 def test_a_replaced_data_set_that_is_half_removed_is_not_in_the_way(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     job = Job((str(photos),), f"{tmp_path}/out/", overwrite=True)
     run(job, colours)

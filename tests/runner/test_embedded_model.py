@@ -11,6 +11,7 @@ from scene_batch import golden
 from scene_batch.classifier import Classifier
 from scene_batch.model import EMBEDDED
 from scene_batch.pipeline import Job, run
+from scene_batch.predictor import Predictor
 from scene_batch.records import Prediction
 from support import HARD, SCENES, scene_batch
 
@@ -40,7 +41,7 @@ def test_a_turned_photo_has_the_class_of_the_upright_one(scenes: Classifier) -> 
 
 
 def test_it_computes_what_was_exported(scenes: Classifier) -> None:
-    results = golden.check(scenes)
+    results = golden.check(scenes.predictor)
     assert len(results) >= 6
     assert all(result.passed for result in results)
 
@@ -50,8 +51,8 @@ def test_rows_do_not_depend_on_batch_size_or_workers(
     batch_size: int, workers: int, scenes: Classifier, tmp_path: Path
 ) -> None:
     want = scenes.classify(sorted(SCENES.rglob("*.jpg")))
-    classifier = Classifier.load(provider="cpu", batch_size=batch_size)
-    run(Job((str(SCENES),), str(tmp_path / "p.parquet"), workers=workers), classifier)
+    predictor = Predictor.open(provider="cpu", batch_size=batch_size)
+    run(Job((str(SCENES),), str(tmp_path / "p.parquet"), workers=workers), predictor)
     rows = pq.read_table(tmp_path / "p.parquet").to_pylist()
     for row, single in zip(rows, want, strict=True):
         assert isinstance(single, Prediction)

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from scene_batch.classifier import Classifier
 from scene_batch.decode import decode
 from scene_batch.pipeline import Job, run
+from scene_batch.predictor import Predictor
 from scene_batch.preprocess import Preprocess
 from scene_batch.records import Decoded, ImageRef, Unreadable
 from scene_batch.sources import Listing, read
@@ -157,7 +157,7 @@ def test_an_odd_name_in_an_error_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_photo_that_vanishes_or_shrinks_is_a_row(
-    colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = tmp_path / "photos"
     for name in ("a", "b", "c"):
@@ -174,7 +174,7 @@ def test_a_photo_that_vanishes_or_shrinks_is_a_row(
     assert errors[2] is None
 
 
-def test_things_that_are_no_files_are_rows(colours: Classifier, tmp_path: Path) -> None:
+def test_things_that_are_no_files_are_rows(colours: Predictor, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     save_photo(photos / "x.jpg" / "in a folder.png")
     os.mkfifo(photos / "fifo.jpg")

@@ -41,9 +41,9 @@ _RANKS = [
     },
     {"preprocess", "model", "providers"},
     {"sources", "decode", "prefetch", "session", "sinks", "ledger", "record", "storage", "storm"},
-    {"classifier", "staffing"},
+    {"predictor", "staffing"},
     {"update", "golden", "run_table", "card_page"},
-    {"loading", "merging"},
+    {"classifier", "loading", "merging"},
     {"sweep", "pipeline"},
     {"cli"},
 ]

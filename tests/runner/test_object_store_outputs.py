@@ -19,7 +19,6 @@ import pytest
 
 from buckets import SECRET, Bucket
 from front import CUT, Fault, Request, slow_down
-from scene_batch.classifier import Classifier
 from scene_batch.errors import (
     LedgerError,
     OutputBusyError,
@@ -30,6 +29,7 @@ from scene_batch.errors import (
 from scene_batch.job import Job
 from scene_batch.ledger import Ledger
 from scene_batch.pipeline import run
+from scene_batch.predictor import Predictor
 from scene_batch.record import Tally
 from scene_batch.sinks import saved
 from scene_batch.storage import remote
@@ -61,8 +61,8 @@ def _rows_of(bucket: Bucket, name: str) -> pa.Table:
     return pa.concat_tables(_table(bucket, key) for key in keys)
 
 
-def _locally(photos: Path, classifier: Classifier, tmp_path: Path) -> pa.Table:
-    run(Job((str(photos),), str(tmp_path / "locally.parquet"), overwrite=True), classifier)
+def _locally(photos: Path, predictor: Predictor, tmp_path: Path) -> pa.Table:
+    run(Job((str(photos),), str(tmp_path / "locally.parquet"), overwrite=True), predictor)
     return pq.read_table(tmp_path / "locally.parquet")
 
 
@@ -71,7 +71,7 @@ def test_a_table_in_a_bucket_is_that_of_the_disk(
     name: str,
     bucket: Bucket,
     photos: Path,
-    colours: Classifier,
+    colours: Predictor,
     tmp_path: Path,
     small_parts: None,
 ) -> None:
@@ -89,7 +89,7 @@ def test_a_table_in_a_bucket_is_that_of_the_disk(
 
 
 def test_a_data_set_in_a_bucket_is_marked_as_whole_at_the_end(
-    bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
+    bucket: Bucket, photos: Path, colours: Predictor, tmp_path: Path, small_parts: None
 ) -> None:
     bucket.put("out/.keep-me-not.txt", b"x")
     job = Job((str(photos),), f"{bucket.url}/out/")
@@ -126,7 +126,7 @@ def test_a_run_from_bucket_to_bucket_continues_from_a_fresh_directory(
     name: str,
     bucket: Bucket,
     photos: Path,
-    colours: Classifier,
+    colours: Predictor,
     tmp_path: Path,
     small_parts: None,
     monkeypatch: pytest.MonkeyPatch,
@@ -156,7 +156,7 @@ def test_a_run_from_bucket_to_bucket_continues_from_a_fresh_directory(
 
 
 def test_sigkill_of_a_run_from_bucket_to_bucket(
-    bucket: Bucket, photos: Path, colour_model: Path, colours: Classifier, tmp_path: Path
+    bucket: Bucket, photos: Path, colour_model: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     bucket.fill(photos, "in/")
     run(Job((f"{bucket.url}/in",), f"{bucket.url}/whole.parquet"), colours)
@@ -188,7 +188,7 @@ def test_a_kill_at_any_write_is_continued(
     name: str,
     bucket: Bucket,
     photos: Path,
-    colours: Classifier,
+    colours: Predictor,
     tmp_path: Path,
     small_parts: None,
 ) -> None:
@@ -232,7 +232,7 @@ def test_a_kill_at_any_write_is_continued(
 
 
 def test_another_job_is_refused_and_restarted(
-    bucket: Bucket, photos: Path, colours: Classifier, small_parts: None
+    bucket: Bucket, photos: Path, colours: Predictor, small_parts: None
 ) -> None:
     job = Job((str(photos),), f"{bucket.url}/out.parquet")
     with pytest.raises(KeyboardInterrupt):
@@ -260,7 +260,7 @@ def _at_the_first_part(bucket: Bucket, do: Callable[[], None]) -> None:
 
 @pytest.mark.parametrize("name", ["out.parquet", "out/"])
 def test_of_two_writers_the_one_that_finds_a_part_stops(
-    name: str, bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
+    name: str, bucket: Bucket, photos: Path, colours: Predictor, tmp_path: Path, small_parts: None
 ) -> None:
     """Both begin at nothing; the second puts two parts while the first computes its own."""
     job = Job((str(photos),), f"{bucket.url}/{name}")
@@ -278,7 +278,7 @@ def test_of_two_writers_the_one_that_finds_a_part_stops(
 
 @pytest.mark.parametrize("name", ["out.parquet", "out/"])
 def test_a_writer_that_was_overtaken_keeps_its_hands_off(
-    name: str, bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
+    name: str, bucket: Bucket, photos: Path, colours: Predictor, tmp_path: Path, small_parts: None
 ) -> None:
     """The second ends and clears away, and a third begins, while the first computes."""
     job = Job((str(photos),), f"{bucket.url}/{name}")
@@ -312,7 +312,7 @@ def test_a_writer_that_was_overtaken_keeps_its_hands_off(
 def test_a_second_start_that_saves_nothing_leaves_the_first_its_work(
     bucket: Bucket,
     photos: Path,
-    colours: Classifier,
+    colours: Predictor,
     tmp_path: Path,
     small_parts: None,
     monkeypatch: pytest.MonkeyPatch,
@@ -330,7 +330,7 @@ def test_a_second_start_that_saves_nothing_leaves_the_first_its_work(
 
 
 def test_a_data_set_that_is_half_published_can_be_restarted(
-    bucket: Bucket, photos: Path, colours: Classifier, small_parts: None
+    bucket: Bucket, photos: Path, colours: Predictor, small_parts: None
 ) -> None:
     job = Job((str(photos),), f"{bucket.url}/out/")
 
@@ -364,7 +364,7 @@ def test_a_refused_update_leaves_no_copy_of_the_table_behind(
 
 
 def test_sigterm_is_heard_while_an_earlier_table_is_read(
-    bucket: Bucket, photos: Path, colours: Classifier, colour_model: Path
+    bucket: Bucket, photos: Path, colours: Predictor, colour_model: Path
 ) -> None:
     bucket.fill(photos, "in/")
     words = ["run", f"{bucket.url}/in", "--out", f"{bucket.url}/out.parquet", "--update", "--model"]
@@ -387,7 +387,7 @@ def test_sigterm_is_heard_while_an_earlier_table_is_read(
 
 
 def test_another_job_leaves_a_writer_alone(
-    bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
+    bucket: Bucket, photos: Path, colours: Predictor, tmp_path: Path, small_parts: None
 ) -> None:
     """It may be alive, though nothing of it is saved yet."""
     job = Job((str(photos),), f"{bucket.url}/out.parquet", overwrite=True)
@@ -418,7 +418,7 @@ def test_a_finished_run_is_done_only_for_its_own_job_and_with_its_table(
     name: str,
     bucket: Bucket,
     photos: Path,
-    colours: Classifier,
+    colours: Predictor,
     tmp_path: Path,
     small_parts: None,
     monkeypatch: pytest.MonkeyPatch,
@@ -460,7 +460,7 @@ def test_a_finished_run_is_done_only_for_its_own_job_and_with_its_table(
 
 
 def test_a_bucket_is_brought_up_to_date_and_a_kill_at_any_write_is_continued(
-    bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
+    bucket: Bucket, photos: Path, colours: Predictor, tmp_path: Path, small_parts: None
 ) -> None:
     bucket.fill(photos, "in/")
     source, out = f"{bucket.url}/in", f"{bucket.url}/out.parquet"
@@ -492,7 +492,7 @@ def test_a_bucket_is_brought_up_to_date_and_a_kill_at_any_write_is_continued(
 
 
 def test_what_lies_in_a_bucket_and_is_not_ours_stays(
-    bucket: Bucket, photos: Path, colours: Classifier, small_parts: None
+    bucket: Bucket, photos: Path, colours: Predictor, small_parts: None
 ) -> None:
     bucket.put("x/part-000000.parquet", b"somebody's")
     with pytest.raises(OutputError, match="is no data set of scene-batch run"):
@@ -501,7 +501,7 @@ def test_what_lies_in_a_bucket_and_is_not_ours_stays(
 
 
 def test_a_part_whose_answer_was_lost_is_no_other_writers(
-    bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
+    bucket: Bucket, photos: Path, colours: Predictor, tmp_path: Path, small_parts: None
 ) -> None:
     """The store has it, but the answer never came: asked again, the store says it is there."""
 
@@ -518,7 +518,7 @@ def test_a_part_whose_answer_was_lost_is_no_other_writers(
 
 
 def test_a_bad_line_to_the_bucket_is_borne(
-    bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path, small_parts: None
+    bucket: Bucket, photos: Path, colours: Predictor, tmp_path: Path, small_parts: None
 ) -> None:
     def decide(request: Request) -> Fault | None:
         faults = (slow_down(), Fault(500, "InternalError"), Fault(drop=True), CUT)
@@ -535,7 +535,7 @@ def test_a_bad_line_to_the_bucket_is_borne(
 def test_a_large_table_is_put_in_pieces(
     bucket: Bucket,
     photos: Path,
-    colours: Classifier,
+    colours: Predictor,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -563,7 +563,7 @@ def test_a_large_table_is_put_in_pieces(
     ],
 )
 def test_outputs_that_cannot_be_are_refused(
-    out: str, message: str, photos: Path, colours: Classifier, aws: object
+    out: str, message: str, photos: Path, colours: Predictor, aws: object
 ) -> None:
     with pytest.raises(UsageError, match=message):
         run(Job((str(photos),), out), colours)
@@ -594,7 +594,7 @@ def test_a_bucket_that_takes_nothing_is_one_line_before_any_work(
 
 
 def test_a_bucket_that_may_only_be_read_is_one_line(
-    bucket: Bucket, photos: Path, colours: Classifier
+    bucket: Bucket, photos: Path, colours: Predictor
 ) -> None:
     def decide(request: Request) -> Fault | None:
         return Fault(403, "AccessDenied") if request.method == "PUT" else None

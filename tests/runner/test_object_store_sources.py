@@ -20,11 +20,11 @@ import pytest
 
 from buckets import SECRET, Bucket
 from front import CUT, Fault, Front, Request, slow_down, some
-from scene_batch.classifier import Classifier
 from scene_batch.errors import SourceError, StoreError, UsageError
 from scene_batch.job import Job
 from scene_batch.object_store import Stores
 from scene_batch.pipeline import run
+from scene_batch.predictor import Predictor
 from scene_batch.record import Tally
 from scene_batch.records import ImageRef, Unreadable
 from scene_batch.shard import Shard
@@ -122,7 +122,7 @@ def test_directory_markers_are_no_photos_and_empty_objects_are(bucket: Bucket) -
 
 @pytest.mark.parametrize("key", ["b//x.jpg", "b/./x.jpg", "b/../x.jpg", "b/x.jpg//"])
 def test_a_key_that_cannot_be_read_stops_the_listing_by_its_name(
-    key: str, bucket: Bucket, colours: Classifier, tmp_path: Path
+    key: str, bucket: Bucket, colours: Predictor, tmp_path: Path
 ) -> None:
     for number in range(3):
         bucket.put(f"a/{number}.jpg", b"x")
@@ -172,16 +172,16 @@ def filled(bucket: Bucket, album: Path) -> Bucket:
     return bucket
 
 
-def _from_disk(album: Path, tmp_path: Path, classifier: Classifier) -> list[dict[str, Any]]:
+def _from_disk(album: Path, tmp_path: Path, predictor: Predictor) -> list[dict[str, Any]]:
     for folder in ("a", "b", "c"):
         (tmp_path / "album").mkdir(exist_ok=True)
         (tmp_path / "album" / folder).symlink_to(album)
-    run(Job((str(tmp_path / "album"),), str(tmp_path / "disk.parquet")), classifier)
+    run(Job((str(tmp_path / "album"),), str(tmp_path / "disk.parquet")), predictor)
     return _rows(tmp_path / "disk.parquet")
 
 
 def test_a_bucket_behind_a_bad_line_gives_the_rows_of_the_disk(
-    filled: Bucket, album: Path, colours: Classifier, tmp_path: Path
+    filled: Bucket, album: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     busy, cut = some(0.08, slow_down()), some(0.04, CUT, seed=3)
     filled.front.decide = lambda request: busy(request) or cut(request)
@@ -201,7 +201,7 @@ def test_a_bucket_behind_a_bad_line_gives_the_rows_of_the_disk(
 
 
 def test_without_faults_each_photo_is_asked_for_once(
-    filled: Bucket, colours: Classifier, tmp_path: Path
+    filled: Bucket, colours: Predictor, tmp_path: Path
 ) -> None:
     record = run(Job((f"{filled.url}/album",), str(tmp_path / "p.parquet")), colours)
     assert record.retries == 0
@@ -212,7 +212,7 @@ def test_without_faults_each_photo_is_asked_for_once(
 
 
 def test_many_photos_are_on_their_way_at_once(
-    filled: Bucket, colours: Classifier, tmp_path: Path
+    filled: Bucket, colours: Predictor, tmp_path: Path
 ) -> None:
     filled.front.decide = lambda request: Fault(delay=0.2) if request.is_photo else None
     run(Job((f"{filled.url}/album",), str(tmp_path / "p.parquet"), workers=1), colours)
@@ -221,7 +221,7 @@ def test_many_photos_are_on_their_way_at_once(
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_large_photos_are_not_all_in_memory(
-    listed: bool, bucket: Bucket, colours: Classifier, tmp_path: Path
+    listed: bool, bucket: Bucket, colours: Predictor, tmp_path: Path
 ) -> None:
     """Forty photos of 12 MB; the front counts the bytes of those that were begun and not done."""
     photo = save_shade(tmp_path / "photo.png", 1).read_bytes() + bytes(12 << 20)
@@ -312,7 +312,7 @@ def test_a_photo_that_changes_while_it_is_read_is_whole_and_says_so(
 
 
 def test_lists_mix_local_paths_and_urls(
-    bucket: Bucket, moto: str, colours: Classifier, tmp_path: Path
+    bucket: Bucket, moto: str, colours: Predictor, tmp_path: Path
 ) -> None:
     photo = save_shade(tmp_path / "local.png", 3)
     bucket.put("x y.png", photo.read_bytes())
@@ -342,7 +342,7 @@ def test_lists_mix_local_paths_and_urls(
 
 
 def test_lines_that_lead_nowhere_are_rows_and_no_end(
-    bucket: Bucket, colours: Classifier, tmp_path: Path
+    bucket: Bucket, colours: Predictor, tmp_path: Path
 ) -> None:
     bucket.put("lead.png", b"x")
     lines = [
@@ -401,7 +401,7 @@ def test_an_object_that_grew_since_it_was_listed_is_read_as_it_is(bucket: Bucket
 
 
 def test_a_read_ends_within_its_limit_and_counts_its_attempts(
-    bucket: Bucket, album: Path, colours: Classifier, tmp_path: Path
+    bucket: Bucket, album: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     bucket.put("in/a.png", (album / "day0" / "00.png").read_bytes())
 
@@ -465,7 +465,7 @@ def test_sigterm_is_heard_while_a_store_is_silent(
 
 
 def test_a_photo_of_the_web_is_a_source(
-    bucket: Bucket, album: Path, colours: Classifier, tmp_path: Path
+    bucket: Bucket, album: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     url = f"{bucket.front.url}/{bucket.name}/a.png?sig={SECRET}"
     bucket.put("a.png", (album / "day0" / "00.png").read_bytes())
@@ -587,7 +587,7 @@ def test_a_profile_is_read_with_boto3_and_asks_for_it(
 
 
 def test_the_first_row_is_there_before_a_long_listing_ends(
-    bucket: Bucket, colours: Classifier, tmp_path: Path
+    bucket: Bucket, colours: Predictor, tmp_path: Path
 ) -> None:
     """200,000 keys, made up page by page; a shard of them is read."""
     total, page = 200_000, 1000

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from buckets import SECRET
-from scene_batch.classifier import Classifier
 from scene_batch.errors import SourceError
 from scene_batch.job import Job
 from scene_batch.pipeline import run
+from scene_batch.predictor import Predictor
 from scene_batch.sources import Listing
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -61,7 +61,7 @@ def rclone(aws: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_server_that_checks_signatures(
-    rclone: Path, aws: pytest.MonkeyPatch, album: Path, colours: Classifier, tmp_path: Path
+    rclone: Path, aws: pytest.MonkeyPatch, album: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     shutil.copytree(album, rclone / "photos" / "al bum")
     (rclone / "tables").mkdir()

@@ -18,20 +18,21 @@ from scene_batch import pipeline
 from scene_batch.classifier import Classifier
 from scene_batch.errors import AccountingError, OutputError, OutputExistsError, SourceError
 from scene_batch.pipeline import Job, run
+from scene_batch.predictor import Predictor
 from scene_batch.record import Tally
 from scene_batch.sources import Listing
 from scene_batch.staffing import REMOTE_READERS
 from support import HARD, command, process_environment, save_photo, save_shade
 
 
-def _rows(job: Job, classifier: Classifier) -> list[dict[str, Any]]:
-    run(job, classifier)
+def _rows(job: Job, predictor: Predictor) -> list[dict[str, Any]]:
+    run(job, predictor)
     rows: list[dict[str, Any]] = pq.read_table(job.out).to_pylist()
     return rows
 
 
 def test_every_photo_found_is_one_row_in_order(
-    album: Path, colours: Classifier, tmp_path: Path
+    album: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     rows = _rows(Job((str(album),), str(tmp_path / "p.parquet")), colours)
     found = [ref.path for ref in Listing([str(album)])]
@@ -48,10 +49,10 @@ def test_every_photo_found_is_one_row_in_order(
 def test_a_row_does_not_depend_on_batch_size_or_workers(
     batch_size: int, workers: int, album: Path, colour_model: Path, tmp_path: Path
 ) -> None:
-    alone = Classifier.load(colour_model, provider="cpu", batch_size=1)
-    want = alone.classify([ref.path for ref in Listing([str(album)])])
-    classifier = Classifier.load(colour_model, provider="cpu", batch_size=batch_size)
-    rows = _rows(Job((str(album),), str(tmp_path / "p.parquet"), workers=workers), classifier)
+    alone = Predictor.open(colour_model, provider="cpu", batch_size=1)
+    want = Classifier(alone).classify([ref.path for ref in Listing([str(album)])])
+    predictor = Predictor.open(colour_model, provider="cpu", batch_size=batch_size)
+    rows = _rows(Job((str(album),), str(tmp_path / "p.parquet"), workers=workers), predictor)
     for row, single in zip(rows, want, strict=True):
         assert row["path"] == single.ref.path
         top = getattr(single, "top", None)
@@ -64,14 +65,14 @@ def test_a_row_does_not_depend_on_batch_size_or_workers(
             assert (row["class"], row["probability"]) == pytest.approx(tuple(top[0]))
 
 
-def test_the_hard_samples_are_each_a_row(colours: Classifier, tmp_path: Path) -> None:
+def test_the_hard_samples_are_each_a_row(colours: Predictor, tmp_path: Path) -> None:
     files = sorted(str(path) for path in HARD.rglob("*") if path.is_file())
     rows = _rows(Job((str(HARD),), str(tmp_path / "p.parquet")), colours)
     assert sorted(row["path"] for row in rows) == files
     assert sum(row["status"] == "unreadable" for row in rows) == 4
 
 
-def test_only_unreadable_photos_are_rows_and_no_crash(colours: Classifier, tmp_path: Path) -> None:
+def test_only_unreadable_photos_are_rows_and_no_crash(colours: Predictor, tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / f"{number}.jpg").write_bytes(b"no photo")
     rows = _rows(Job((str(tmp_path),), str(tmp_path / "p.parquet")), colours)
@@ -81,7 +82,7 @@ def test_only_unreadable_photos_are_rows_and_no_crash(colours: Classifier, tmp_p
 
 @pytest.mark.parametrize("others", [[], ["letter.txt", ".hidden.jpg"]])
 def test_an_empty_directory_is_an_error_and_no_table(
-    others: list[str], colours: Classifier, tmp_path: Path
+    others: list[str], colours: Predictor, tmp_path: Path
 ) -> None:
     (tmp_path / "photos").mkdir()
     for name in others:
@@ -91,13 +92,13 @@ def test_an_empty_directory_is_an_error_and_no_table(
     assert os.listdir(tmp_path) == ["photos"]
 
 
-def test_limit_stops_after_so_many(album: Path, colours: Classifier, tmp_path: Path) -> None:
+def test_limit_stops_after_so_many(album: Path, colours: Predictor, tmp_path: Path) -> None:
     rows = _rows(Job((str(album),), str(tmp_path / "p.parquet"), limit=7), colours)
     assert [row["path"] for row in rows] == [ref.path for ref in Listing([str(album)])][:7]
 
 
 def test_read_ahead_is_bounded(
-    colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = save_shade(tmp_path / "photo.png", 1)
     names = tmp_path / "names.txt"
@@ -116,17 +117,17 @@ def test_read_ahead_is_bounded(
 
 
 def test_photos_and_rows_that_differ_are_a_defect_and_no_table(
-    album: Path, colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    album: Path, colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Classifier.predict
-    monkeypatch.setattr(Classifier, "predict", lambda self, batch: whole(self, batch)[1:])
+    whole = Predictor.predict
+    monkeypatch.setattr(Predictor, "predict", lambda self, batch: whole(self, batch)[1:])
     with pytest.raises(AccountingError, match="30 photos found, 26 classified, 26 rows"):
         run(Job((str(album),), str(tmp_path / "p.parquet")), colours)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_failure_leaves_what_was_there_and_no_thread(
-    album: Path, colours: Classifier, tmp_path: Path
+    album: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     (tmp_path / "p.parquet").write_bytes(b"the old table")
 
@@ -142,7 +143,7 @@ def test_a_failure_leaves_what_was_there_and_no_thread(
 
 
 def test_an_output_that_is_there_is_kept_without_overwrite(
-    album: Path, colours: Classifier, tmp_path: Path
+    album: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     job = Job((str(album),), str(tmp_path / "p.parquet"))
     run(job, colours)
@@ -157,7 +158,7 @@ def test_an_output_that_is_there_is_kept_without_overwrite(
     ("name", "words"), [("no/p.parquet", "mkdir -p"), ("d.csv", "is a directory")]
 )
 def test_a_place_that_cannot_be_written_is_said_before_any_work(
-    name: str, words: str, album: Path, colours: Classifier, tmp_path: Path
+    name: str, words: str, album: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     (tmp_path / "d.csv").mkdir()
     with pytest.raises(OutputError, match=words):
@@ -165,7 +166,7 @@ def test_a_place_that_cannot_be_written_is_said_before_any_work(
 
 
 def test_the_record_counts_and_says_what_ran(
-    album: Path, colours: Classifier, tmp_path: Path
+    album: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     record = run(Job((str(album),), str(tmp_path / "p.parquet"), workers=2), colours)
     beside = json.loads((tmp_path / "p.parquet.run.json").read_text())

@@ -16,7 +16,6 @@ import onnx
 import pytest
 
 from scene_batch import cpus, session
-from scene_batch.classifier import Classifier
 from scene_batch.errors import (
     ModelError,
     ModelNotFoundError,
@@ -26,6 +25,7 @@ from scene_batch.errors import (
 )
 from scene_batch.job import Job
 from scene_batch.pipeline import run
+from scene_batch.predictor import Predictor
 from scene_batch.preprocess import Preprocess
 from scene_batch.records import Decoded, ImageRef
 from scene_batch.session import Session
@@ -226,11 +226,11 @@ def test_memory_that_fills_up_in_the_middle_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, album: Path, colour_model: Path, tmp_path: Path
 ) -> None:
     hardware = _with(monkeypatch, _CUDA, _CPU)
-    classifier = Classifier.load(colour_model, provider="cuda", batch_size=8)
+    predictor = Predictor.open(colour_model, provider="cuda", batch_size=8)
     hardware._room = 2
-    record = run(Job((str(album),), str(tmp_path / "p.jsonl")), classifier)
+    record = run(Job((str(album),), str(tmp_path / "p.jsonl")), predictor)
     monkeypatch.undo()
-    plain = Classifier.load(colour_model, provider="cpu", batch_size=1)
+    plain = Predictor.open(colour_model, provider="cpu", batch_size=1)
     run(Job((str(album),), str(tmp_path / "q.jsonl")), plain)
     assert (record.photos, record.provider) == (30, "cuda")
     assert (tmp_path / "p.jsonl").read_bytes() == (tmp_path / "q.jsonl").read_bytes()
@@ -243,17 +243,17 @@ def test_where_only_one_call_fits_at_a_time_all_is_computed(
 ) -> None:
     """What another call has of the memory for now is no reason to give up."""
     _with(monkeypatch, _CUDA, _CPU, room=room)
-    classifier = Classifier.load(colour_model, provider="cuda")
-    assert classifier.session.calls == 2
+    predictor = Predictor.open(colour_model, provider="cuda")
+    assert predictor.session.calls == 2
     photos = [
         Decoded(ImageRef(str(n)), pixels)
         for n, pixels in enumerate(_pixels(100) * (1 if room == 1 else 6))
     ]
-    rows = [row for result in classifier.rows(photos) for row in result.rows]
+    rows = [row for result in predictor.rows(photos) for row in result.rows]
     assert [row.ref for row in rows] == [photo.ref for photo in photos]
-    assert classifier.session.batch_size == size
+    assert predictor.session.batch_size == size
     monkeypatch.undo()
-    plain = Classifier.load(colour_model, provider="cpu")
+    plain = Predictor.open(colour_model, provider="cpu")
     assert rows == [row for result in plain.rows(photos) for row in result.rows]
 
 

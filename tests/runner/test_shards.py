@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buckets import Bucket
-from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputError, SourceError, TableError, UsageError
 from scene_batch.job import Job
 from scene_batch.merging import merge
 from scene_batch.pipeline import run
+from scene_batch.predictor import Predictor
 from scene_batch.shard import Shard
 from scene_batch.sinks import saved
 from support import save_colour_model, save_shade, scene_batch
@@ -38,17 +38,17 @@ def photos(tmp_path: Path) -> Path:
 
 
 def _shards(
-    sources: tuple[str, ...], folder: Path | str, classifier: Classifier, count: int = 3
+    sources: tuple[str, ...], folder: Path | str, predictor: Predictor, count: int = 3
 ) -> list[str]:
     names = []
     for index in range(count):
         names.append(f"{folder}/s{index}.parquet")
-        run(Job(sources, names[-1], shard=Shard(index, count)), classifier)
+        run(Job(sources, names[-1], shard=Shard(index, count)), predictor)
     return names
 
 
-def _whole(sources: tuple[str, ...], out: Path, classifier: Classifier) -> Path:
-    run(Job(sources, str(out)), classifier)
+def _whole(sources: tuple[str, ...], out: Path, predictor: Predictor) -> Path:
+    run(Job(sources, str(out)), predictor)
     return out
 
 
@@ -61,7 +61,7 @@ def test_a_photo_is_in_the_shard_of_its_paths_crc32(path: bytes, count: int) -> 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 60])
 def test_shards_merged_are_the_table_of_one_run(
-    count: int, photos: Path, colours: Classifier, tmp_path: Path
+    count: int, photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     sources = (str(photos),)
     names = _shards(sources, tmp_path, colours, count)
@@ -80,7 +80,7 @@ def test_shards_merged_are_the_table_of_one_run(
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_a_merge_writes_every_format(
-    suffix: str, photos: Path, colours: Classifier, tmp_path: Path
+    suffix: str, photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     sources = (str(photos),)
     merge(_shards(sources, tmp_path, colours), str(tmp_path / f"merged{suffix}"))
@@ -89,7 +89,7 @@ def test_a_merge_writes_every_format(
 
 
 def test_lists_and_several_sources_keep_their_order(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     lines = sorted((str(path) for path in photos.rglob("*.png")), key=hash)
     lines = [*lines[:9], f"{photos}/gone.png", *lines[:4], ""]  # unsorted, doubled, missing, blank
@@ -111,7 +111,7 @@ def test_lists_and_several_sources_keep_their_order(
 def test_shards_in_a_bucket_and_as_data_sets(
     bucket: Bucket,
     photos: Path,
-    colours: Classifier,
+    colours: Predictor,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -135,7 +135,7 @@ def test_shards_in_a_bucket_and_as_data_sets(
         merge([*names[:3], f"{bucket.url}/gone.parquet"], str(tmp_path / "x.parquet"))
 
 
-def test_what_is_no_whole_is_refused(photos: Path, colours: Classifier, tmp_path: Path) -> None:
+def test_what_is_no_whole_is_refused(photos: Path, colours: Predictor, tmp_path: Path) -> None:
     sources, out = (str(photos),), str(tmp_path / "merged.parquet")
     names = _shards(sources, tmp_path, colours)
     with pytest.raises(TableError, match="shards are missing: 1/3"):
@@ -157,16 +157,14 @@ def test_what_is_no_whole_is_refused(photos: Path, colours: Classifier, tmp_path
 
 
 def test_shards_of_different_jobs_are_refused(
-    photos: Path, colours: Classifier, colour_model: Path, tmp_path: Path
+    photos: Path, colours: Predictor, colour_model: Path, tmp_path: Path
 ) -> None:
     sources, out = (str(photos),), str(tmp_path / "merged.parquet")
     names = _shards(sources, tmp_path, colours)
     others = {
-        "top_k": (Classifier.load(colour_model, provider="cpu", top_k=1), sources, None),
+        "top_k": (Predictor.open(colour_model, provider="cpu", top_k=1), sources, None),
         "model's version": (
-            Classifier.load(
-                save_colour_model(tmp_path / "m.onnx", version="2.0.0"), provider="cpu"
-            ),
+            Predictor.open(save_colour_model(tmp_path / "m.onnx", version="2.0.0"), provider="cpu"),
             sources,
             None,
         ),
@@ -178,9 +176,9 @@ def test_shards_of_different_jobs_are_refused(
         "sources": (colours, (f"{photos}/1",), None),
         "limit": (colours, sources, 3),
     }
-    for number, (name, (classifier, theirs, limit)) in enumerate(others.items()):
+    for number, (name, (predictor, theirs, limit)) in enumerate(others.items()):
         other = f"{tmp_path}/other{number}.parquet"
-        run(Job(theirs, other, shard=Shard(2, 3), limit=limit), classifier)
+        run(Job(theirs, other, shard=Shard(2, 3), limit=limit), predictor)
         with pytest.raises(TableError, match=f"differ in their {name}"):
             merge([*names[:2], other], out)
     cut = [f"{tmp_path}/cut{index}.parquet" for index in range(3)]
@@ -200,7 +198,7 @@ def _altered(name: str, rows: pa.Table, to: Path) -> str:
 
 
 def test_rows_that_are_not_the_shards_own_are_refused(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     names = _shards((str(photos),), tmp_path, colours)
     table, other = pq.read_table(names[0]), pq.read_table(names[1])
@@ -220,7 +218,7 @@ def test_rows_that_are_not_the_shards_own_are_refused(
 
 
 def test_records_that_are_no_runs_are_refused(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     (name,) = _shards((str(photos),), tmp_path, colours, 1)
     for number, record in enumerate(("{}", "[]", "5", "no json")):
@@ -234,7 +232,7 @@ def test_records_that_are_no_runs_are_refused(
 
 
 def test_names_with_a_literal_escape_are_merged_without_their_photos(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     for name in (r"a\xe9.png", r"b\xff\xfe.png", r"c\x20.png"):
         save_shade(photos / name, 3)
@@ -247,7 +245,7 @@ def test_names_with_a_literal_escape_are_merged_without_their_photos(
 
 
 def test_an_older_copy_below_a_data_set_in_a_bucket_is_not_of_it(
-    bucket: Bucket, photos: Path, colours: Classifier, tmp_path: Path
+    bucket: Bucket, photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     for index in range(2):
         run(Job((str(photos),), f"{bucket.url}/s{index}/", shard=Shard(index, 2)), colours)
@@ -258,7 +256,7 @@ def test_an_older_copy_below_a_data_set_in_a_bucket_is_not_of_it(
 
 
 def test_a_merge_that_is_broken_off_continues(
-    photos: Path, colours: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saved, "PART_ROWS", 4)
     monkeypatch.setattr("scene_batch.merging._ROWS_AT_A_TIME", 4)
@@ -332,7 +330,7 @@ def test_shards_by_the_command_line(photos: Path, colour_model: Path, tmp_path: 
 
 
 def test_another_shard_does_not_continue_or_update_this_one(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     out = str(tmp_path / "p.parquet")
     run(Job((str(photos),), out, shard=Shard(0, 2)), colours)
@@ -344,7 +342,7 @@ def test_another_shard_does_not_continue_or_update_this_one(
 
 
 def test_an_empty_shard_is_an_empty_table_but_no_photo_is_an_error(
-    colours: Classifier, tmp_path: Path
+    colours: Predictor, tmp_path: Path
 ) -> None:
     save_shade(tmp_path / "photos" / "only.png", 1)
     sources = (str(tmp_path / "photos"),)

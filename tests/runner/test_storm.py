@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from buckets import Bucket
 from front import Fault, Request, slow_down
-from scene_batch.classifier import Classifier
 from scene_batch.errors import SourceError, StormError
 from scene_batch.job import Job
 from scene_batch.pipeline import run
+from scene_batch.predictor import Predictor
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
 from scene_batch.storm import MOST_WAITING, WINDOW, StormWatch
 from support import save_shade
@@ -108,7 +108,7 @@ def test_a_disks_failures_stay_when_a_run_stops_for_another_reason() -> None:
 
 
 def test_rows_of_an_earlier_table_do_not_hide_a_storm(
-    bucket: Bucket, colours: Classifier, tmp_path: Path
+    bucket: Bucket, colours: Predictor, tmp_path: Path
 ) -> None:
     photo = save_shade(tmp_path / "x.png", 5).read_bytes()
     for number in range(300):
@@ -128,7 +128,7 @@ def test_rows_of_an_earlier_table_do_not_hide_a_storm(
 
 
 def test_failures_before_another_error_are_not_saved(
-    bucket: Bucket, colours: Classifier, tmp_path: Path
+    bucket: Bucket, colours: Predictor, tmp_path: Path
 ) -> None:
     """Keys expire in the middle, and a page of the listing is what notices first."""
     photo = save_shade(tmp_path / "x.png", 5).read_bytes()
@@ -149,7 +149,7 @@ def test_failures_before_another_error_are_not_saved(
 
 
 def test_a_storm_stops_the_run_and_the_same_command_continues(
-    bucket: Bucket, colours: Classifier, tmp_path: Path
+    bucket: Bucket, colours: Predictor, tmp_path: Path
 ) -> None:
     for number in range(360):
         bucket.put(f"in/{number:03}.png", save_shade(tmp_path / "x.png", number % 36).read_bytes())
@@ -173,7 +173,7 @@ def test_a_storm_stops_the_run_and_the_same_command_continues(
     assert paths == [f"{bucket.url}/in/{number:03}.png" for number in range(360)]
 
 
-def test_keys_that_expire_stop_the_run(bucket: Bucket, colours: Classifier, tmp_path: Path) -> None:
+def test_keys_that_expire_stop_the_run(bucket: Bucket, colours: Predictor, tmp_path: Path) -> None:
     for number in range(150):
         bucket.put(f"in/{number:03}.png", b"x")
     bucket.front.decide = lambda r: Fault(400, "ExpiredToken") if r.is_photo else None

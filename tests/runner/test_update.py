@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buckets import Bucket
-from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputError, UsageError
 from scene_batch.pipeline import Job, run
+from scene_batch.predictor import Predictor
 from scene_batch.record import Tally
 from scene_batch.sinks import saved
 from scene_batch.sources import Reader
@@ -49,8 +49,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return pq.read_table(path).to_pylist()
 
 
-def _update(photos: Path, out: Path, classifier: Classifier, **more: Any) -> list[dict[str, Any]]:
-    run(Job((str(photos),), str(out), update=True, **more), classifier)
+def _update(photos: Path, out: Path, predictor: Predictor, **more: Any) -> list[dict[str, Any]]:
+    run(Job((str(photos),), str(out), update=True, **more), predictor)
     return _rows(out)
 
 
@@ -62,7 +62,7 @@ def _change(photos: Path) -> None:
 
 
 def test_an_update_is_the_table_of_a_fresh_run(
-    photos: Path, colours: Classifier, tmp_path: Path, reads: list[str]
+    photos: Path, colours: Predictor, tmp_path: Path, reads: list[str]
 ) -> None:
     out, fresh = tmp_path / "p.parquet", tmp_path / "fresh.parquet"
     _update(photos, out, colours)  # nothing there yet: a first run
@@ -76,7 +76,7 @@ def test_an_update_is_the_table_of_a_fresh_run(
 
 
 def test_rows_of_photos_that_are_gone_stay_in_their_place_without_prune(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     out = tmp_path / "p.parquet"
     before = {row["path"]: row for row in _update(photos, out, colours)}
@@ -92,7 +92,7 @@ def test_rows_of_photos_that_are_gone_stay_in_their_place_without_prune(
 
 
 def test_retry_classifies_only_what_was_unreadable(
-    photos: Path, colours: Classifier, tmp_path: Path, reads: list[str]
+    photos: Path, colours: Predictor, tmp_path: Path, reads: list[str]
 ) -> None:
     out = tmp_path / "p.parquet"
     before = _update(photos, out, colours)
@@ -110,7 +110,7 @@ def test_retry_classifies_only_what_was_unreadable(
 
 
 def test_an_unchanged_unreadable_photo_is_left_alone_without_retry(
-    photos: Path, colours: Classifier, tmp_path: Path, reads: list[str]
+    photos: Path, colours: Predictor, tmp_path: Path, reads: list[str]
 ) -> None:
     out = tmp_path / "p.parquet"
     _update(photos, out, colours)
@@ -125,7 +125,7 @@ def test_an_unchanged_unreadable_photo_is_left_alone_without_retry(
 
 
 def test_a_retry_of_a_list_keeps_its_order_and_doubles(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     late = photos / "late.png"
     names = tmp_path / "list.txt"
@@ -146,12 +146,12 @@ def test_an_update_that_is_broken_off_continues(
     stops: list[int],
     how: str,
     photos: Path,
-    colours: Classifier,
+    colours: Predictor,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(saved, "PART_ROWS", 2)
-    monkeypatch.setattr("scene_batch.classifier.MAX_BATCH_ITEMS", 2)
+    monkeypatch.setattr("scene_batch.predictor.MAX_BATCH_ITEMS", 2)
     out, other = tmp_path / "p.parquet", tmp_path / "other.parquet"
     _update(photos, out, colours)
     _change(photos)
@@ -179,7 +179,7 @@ _NAMES = st.sets(st.text(st.sampled_from("ab-/é"), min_size=1, max_size=5), max
 @settings(max_examples=25, deadline=None)
 @given(first=_NAMES, second=_NAMES)
 def test_any_two_states_of_a_folder(
-    first: set[str], second: set[str], colours: Classifier, tmp_path_factory: Any
+    first: set[str], second: set[str], colours: Predictor, tmp_path_factory: Any
 ) -> None:
     folder = tmp_path_factory.mktemp("state")
     photos, out = folder / "photos", folder / "p.parquet"
@@ -202,7 +202,7 @@ def test_any_two_states_of_a_folder(
 
 
 def test_names_that_are_not_utf_8_are_found_again(
-    photos: Path, colours: Classifier, tmp_path: Path, reads: list[str]
+    photos: Path, colours: Predictor, tmp_path: Path, reads: list[str]
 ) -> None:
     for name in (b"caf\xe9.png", b"caf\xea.png", b"z\\xe9.png"):
         source = os.fsencode(photos / "f0" / "00.png")
@@ -216,12 +216,12 @@ def test_names_that_are_not_utf_8_are_found_again(
 
 
 def test_rows_of_another_kind_are_not_mixed(
-    photos: Path, colours: Classifier, colour_model: Path, tmp_path: Path
+    photos: Path, colours: Predictor, colour_model: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "p.parquet"
     _update(photos, out, colours)
     before = out.read_bytes()
-    other = Classifier.load(save_colour_model(tmp_path / "m.onnx", version="2.0.0"))
+    other = Predictor.open(save_colour_model(tmp_path / "m.onnx", version="2.0.0"))
     with pytest.raises(OutputError, match=r"made with another model \(colours 1\.0\.0, sha256"):
         _update(photos, out, other)
     for change, words in (
@@ -232,14 +232,14 @@ def test_rows_of_another_kind_are_not_mixed(
         with pytest.raises(OutputError, match=f"was made by cpu in fp32, this run is {words}"):
             _update(photos, out, replace(colours, session=session))
     with pytest.raises(OutputError, match="has a top-k of 3, not 1"):
-        _update(photos, out, Classifier.load(colour_model, top_k=1))
+        _update(photos, out, Predictor.open(colour_model, top_k=1))
     with pytest.raises(OutputError, match="which is in none of the sources"):
         _update(photos / "f1", out, colours)
     assert out.read_bytes() == before
 
 
 def test_what_cannot_be_updated_is_refused(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     names = tmp_path / "list.txt"
     names.write_text(f"{photos}/f1/01.png\n")
@@ -258,7 +258,7 @@ def test_what_cannot_be_updated_is_refused(
 
 
 def test_an_order_that_is_not_the_sources_is_refused(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     """Rows that do not rise would be taken for gone and for new: doubled."""
     out, one, two = str(tmp_path / "p.parquet"), str(photos / "f1"), str(photos / "f2")
@@ -283,7 +283,7 @@ def test_options_that_contradict_each_other(options: list[str], photos: Path) ->
 
 
 def test_here_and_a_bucket_are_told_apart(
-    bucket: Bucket, photos: Path, colours: Classifier, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, photos: Path, colours: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.fill(photos / "f0", "in/")
     monkeypatch.chdir(photos)
@@ -296,7 +296,7 @@ def test_here_and_a_bucket_are_told_apart(
 
 
 def test_a_literal_escape_in_a_bucket_is_found_again(
-    bucket: Bucket, colours: Classifier, tmp_path: Path
+    bucket: Bucket, colours: Predictor, tmp_path: Path
 ) -> None:
     bucket.put(r"lit/caf\xe9.png", save_shade(tmp_path / "x.png", 1).read_bytes())
     job = Job((f"{bucket.url}/lit",), f"{tmp_path}/p.parquet", update=True)
@@ -305,7 +305,7 @@ def test_a_literal_escape_in_a_bucket_is_found_again(
 
 
 def test_a_retry_records_the_list_that_its_rows_come_from(
-    photos: Path, colours: Classifier, tmp_path: Path
+    photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:
     names = tmp_path / "names.txt"
     names.write_text(f"{photos}/f1/05.png\n{photos}/f0/00.png\n")

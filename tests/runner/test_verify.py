@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scene_batch import golden
-from scene_batch.classifier import Classifier
+from scene_batch.predictor import Predictor
 from support import save_colour_model, scene_batch, with_scale
 
 
@@ -28,10 +28,10 @@ def test_an_altered_file_fails(scale: float, what: str, colour_model: Path, tmp_
 
 
 def test_other_pixels_are_told_from_another_runtime(tmp_path: Path, colour_model: Path) -> None:
-    vectors = Classifier.load(colour_model).card.golden
+    vectors = Predictor.open(colour_model).card.golden
     other = tuple(replace(vector, pixels_sha256="0" * 64) for vector in vectors)
     path = save_colour_model(tmp_path / "m.onnx", golden=other)
-    assert [result.same_pixels for result in golden.check(Classifier.load(path))] == [False] * 3
+    assert [result.same_pixels for result in golden.check(Predictor.open(path))] == [False] * 3
     done = scene_batch("verify", path)
     assert done.returncode == 0
     assert "decoder difference" in done.stdout.decode()
@@ -46,10 +46,10 @@ def test_a_file_without_golden_vectors_cannot_be_verified(tmp_path: Path) -> Non
 def test_int8_rounds_elsewhere_on_other_providers_and_nothing_else_does(
     colour_model: Path, tmp_path: Path
 ) -> None:
-    int8 = Classifier.load(save_colour_model(tmp_path / "m.onnx", precision="int8"), provider="cpu")
+    int8 = Predictor.open(save_colour_model(tmp_path / "m.onnx", precision="int8"), provider="cpu")
     assert {result.tolerance for result in golden.check(int8)} == {1e-3}
     int8.session.provider = "openvino"
     assert {result.tolerance for result in golden.check(int8)} == {golden.ROUNDED_ELSEWHERE}
-    fp32 = Classifier.load(colour_model, provider="cpu")
+    fp32 = Predictor.open(colour_model, provider="cpu")
     fp32.session.provider = "openvino"
     assert {result.tolerance for result in golden.check(fp32)} == {1e-4}

@@ -10,7 +10,7 @@ from pathlib import Path
 import tomli_w
 
 from scene_batch import golden
-from scene_batch.classifier import Classifier
+from scene_batch.predictor import Predictor
 from scene_batch_export.exporting import Wish, export
 from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
 from scene_batch_train.run_folder import RunFolder
@@ -43,5 +43,5 @@ def test_what_jax_trains_tensorflow_exports(labelled: Path, tmp_path: Path) -> N
     assert b"validation accuracy" in done.stderr
     assert RunFolder.open(run).read_metrics()["backend"] == "jax"
     export(Wish(run, tmp_path / "m.onnx"), lambda _: None)
-    results = golden.check(Classifier.load(tmp_path / "m.onnx", provider="cpu"))
+    results = golden.check(Predictor.open(tmp_path / "m.onnx", provider="cpu"))
     assert all(result.passed for result in results)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from scene_batch import golden
-from scene_batch.classifier import Classifier
+from scene_batch.predictor import Predictor
 from scene_batch_export.exporting import Wish, export
 from scene_batch_train.recipe import Recipe
 from scene_batch_train.run_folder import RunFolder
@@ -50,9 +50,9 @@ def test_a_config_comes_to_a_verified_model_file(config: Path, tmp_path: Path) -
     history = RunFolder.open(tmp_path / "run").read_history()
     assert len(history) == 1 + min(1, recipe.fine_tune.epochs)
     export(Wish(tmp_path / "run", tmp_path / "m.onnx"), lambda _: None)
-    classifier = Classifier.load(tmp_path / "m.onnx", provider="cpu")
-    assert all(result.passed for result in golden.check(classifier))
-    assert len(classifier.session.card.classes) == classes
+    predictor = Predictor.open(tmp_path / "m.onnx", provider="cpu")
+    assert all(result.passed for result in golden.check(predictor))
+    assert len(predictor.session.card.classes) == classes
 
 
 def test_the_config_of_ten_classes_a_photo_says_so_to_run_too() -> None:

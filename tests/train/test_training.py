@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from scene_batch.classifier import Classifier
 from scene_batch.errors import OutputBusyError, OutputExistsError, TrainingError
+from scene_batch.predictor import Predictor
 from scene_batch_train import network
 from scene_batch_train.batches import Batches
 from scene_batch_train.continuing import Backup, Commit, KeepBest, Patience
@@ -404,4 +404,4 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 def test_keras_files_are_not_what_run_takes(tiny_run: RunFolder) -> None:
     with pytest.raises(Exception, match="is not an ONNX file"):
-        Classifier.load(tiny_run.model)
+        Predictor.open(tiny_run.model)

@@ -84,20 +84,20 @@ def _folder(folder: Path) -> Iterator[str]:
 
 def _model(_: Path) -> Iterator[str]:
     from scene_batch import golden
-    from scene_batch.classifier import Classifier
     from scene_batch.errors import ModelError
+    from scene_batch.predictor import Predictor
 
-    classifier = Classifier.load()
-    results = golden.check(classifier)
+    predictor = Predictor.open()
+    results = golden.check(predictor)
     passed = sum(result.passed for result in results)
     if passed < len(results):
         raise ModelError(
             f"the embedded model gives other classes or probabilities here for"
             f" {len(results) - passed} of {len(results)} golden photos; see: scene-batch verify"
         )
-    card = classifier.card
+    card = predictor.card
     yield f"{card.name} {card.version} ({card.precision}) computes here what was exported"
-    session = classifier.session
+    session = predictor.session
     yield f"a run takes provider {session.provider}, {session.threads} threads"
     if session.note:
         yield session.note

@@ -207,8 +207,8 @@ def command(
                 )
                 threads_in_hand.enter_context(opening)
                 from scene_batch import pipeline  # meanwhile
-                from scene_batch.classifier import Classifier
                 from scene_batch.job import Job
+                from scene_batch.predictor import Predictor
                 from scene_batch.shard import Shard
                 from scene_batch.sinks.place import check_name
 
@@ -230,11 +230,11 @@ def command(
                 )
             listing = pipeline.open_sources(job)  # what is wrong with them is said first
             with interruption.held_off():
-                classifier = Classifier.of(opening.result(), top_k)
-            progress.note(classifier.session.note)
+                predictor = Predictor.of(opening.result(), top_k)
+            progress.note(predictor.session.note)
             if not listing.continuable or out == "-":
                 progress.note("a pipe is read or written: this run cannot be continued")
-            record = pipeline.run(job, classifier, progress.update, interruption, listing)
+            record = pipeline.run(job, predictor, progress.update, interruption, listing)
             progress.summary(record)
         except Interrupted as interrupted:
             progress.note("interrupted; run the same command again")

@@ -27,10 +27,10 @@ def command(model: Path | None, provider: Provider) -> None:
       scene-batch verify m.onnx
     """
     from scene_batch import golden
-    from scene_batch.classifier import Classifier
+    from scene_batch.predictor import Predictor
 
-    classifier = Classifier.load(model, provider=provider)
-    results = golden.check(classifier)
+    predictor = Predictor.open(model, provider=provider)
+    results = golden.check(predictor)
     for number, result in enumerate(results, 1):
         verdict = "ok" if result.passed else "DIFFERS"
         pixels = "" if result.same_pixels else "; decoder difference: other pixels than at export"
@@ -41,7 +41,7 @@ def command(model: Path | None, provider: Provider) -> None:
     passed = sum(result.passed for result in results)
     click.echo(
         f"{passed} of {len(results)} golden photos as exported"
-        f" (tolerance {results[0].tolerance:g}, provider {classifier.session.provider})"
+        f" (tolerance {results[0].tolerance:g}, provider {predictor.session.provider})"
     )
     if passed < len(results):
         raise click.exceptions.Exit(1)
