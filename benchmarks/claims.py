@@ -34,15 +34,15 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "runner")]
 
-from scene_batch.cpus import usable_cpus  # noqa: E402
-from scene_batch.job import Job  # noqa: E402
-from scene_batch.model import ModelCard  # noqa: E402
-from scene_batch.pipeline import run  # noqa: E402
-from scene_batch.predictor import Predictor  # noqa: E402 - where the repository is
-from scene_batch.preprocess import Preprocess  # noqa: E402
+from scene_batch.model.card import ModelCard  # noqa: E402
+from scene_batch.model.predictor import Predictor  # noqa: E402 - where the repository is
+from scene_batch.model.preprocess import Preprocess  # noqa: E402
+from scene_batch.pipeline.bench import Setting, measure  # noqa: E402
+from scene_batch.pipeline.job import Job  # noqa: E402
+from scene_batch.pipeline.run import run  # noqa: E402
+from scene_batch.processors import usable_cpus  # noqa: E402
 from scene_batch.records import ImageRef  # noqa: E402
-from scene_batch.sources import Listing  # noqa: E402
-from scene_batch.sweep import Setting, measure  # noqa: E402
+from scene_batch.sources.listing import Listing  # noqa: E402
 
 ROUNDS = 5
 SWITCH_SECONDS = 0.0005

@@ -17,7 +17,7 @@ from machine import described
 from memory_and_scale import FILES, command, make, measured  # it also finds tests/ and runner/
 from photos import SMALL, save_noise
 
-from scene_batch.preprocess import Preprocess
+from scene_batch.model.preprocess import Preprocess
 from support import save_colour_model
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)

@@ -20,12 +20,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runner"))
 
 from PIL import Image
 
-from scene_batch.cpus import usable_cpus
-from scene_batch.decode import decode
-from scene_batch.preprocess import Preprocess
-from scene_batch.providers import Provider
+from scene_batch.model.decode import decode
+from scene_batch.model.preprocess import Preprocess
+from scene_batch.model.providers import Provider
+from scene_batch.model.session import Session
+from scene_batch.processors import usable_cpus
 from scene_batch.records import Decoded, ImageRef, Pixels
-from scene_batch.session import Session
 
 
 def decode_rate(photos: list[Path], preprocess: Preprocess) -> tuple[float, list[Pixels]]:

@@ -57,8 +57,8 @@ def measured(words: list[str]) -> tuple[float, float]:
 FIRST_ROWS = """
 import sys, time
 begun = time.perf_counter()
-from scene_batch import pipeline
-from scene_batch.predictor import Predictor
+from scene_batch.pipeline import run as pipeline
+from scene_batch.model.predictor import Predictor
 
 def watch(tally):
     print(tally.rows, time.perf_counter() - begun)

@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "runner")]
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
-from scene_batch.object_store import Stores  # noqa: E402
+from scene_batch.object_store.stores import Stores  # noqa: E402
 
 ROUNDS = 3
 PREFIX = "test"

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scene_batch.pipeline import Job, run
-from scene_batch.predictor import Predictor
-from scene_batch.sinks.saved import SavedOutput
+from scene_batch.model.predictor import Predictor
+from scene_batch.outputs.saved import SavedOutput
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
 
 ROUNDS = 3
 

@@ -22,8 +22,8 @@ from photos import enlarged_jpeg
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "runner")]
 
-from scene_batch.decode import decode  # noqa: E402
-from scene_batch.predictor import Predictor  # noqa: E402 - where the repository is
+from scene_batch.model.decode import decode  # noqa: E402
+from scene_batch.model.predictor import Predictor  # noqa: E402 - where the repository is
 from scene_batch.records import Decoded, ImageRef, Pixels  # noqa: E402
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from scene_batch.predictor import Predictor
+from scene_batch.model.predictor import Predictor
 from support import save_colour_model, save_shade
 
 settings.register_profile(

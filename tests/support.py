@@ -15,12 +15,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from scene_batch.decode import decode
-from scene_batch.golden import pixels_sha256
-from scene_batch.model import GoldenVector, ModelCard
-from scene_batch.preprocess import Preprocess
+from scene_batch.model.card import GoldenVector, ModelCard
+from scene_batch.model.decode import decode
+from scene_batch.model.golden import pixels_sha256
+from scene_batch.model.preprocess import Preprocess
+from scene_batch.model.session import Session
 from scene_batch.records import Decoded, ImageRef
-from scene_batch.session import Session
 
 ROOT = Path(__file__).parents[1]
 SCENES, HARD = ROOT / "samples" / "scenes", ROOT / "samples" / "hard"

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import onnx
 
-from scene_batch.decode import decode
 from scene_batch.errors import ParityError, TrainingError
-from scene_batch.golden import pixels_sha256
-from scene_batch.model import PROBABILITY_TOLERANCE, GoldenVector, ModelCard, Precision
+from scene_batch.model.card import PROBABILITY_TOLERANCE, GoldenVector, ModelCard, Precision
+from scene_batch.model.decode import decode
+from scene_batch.model.golden import pixels_sha256
 from scene_batch.records import Decoded, ImageRef
 from scene_batch_export import photos
 from scene_batch_export.conversion import to_onnx

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from scene_batch.model import ModelCard
+from scene_batch.model.card import ModelCard
+from scene_batch.model.session import Session
 from scene_batch.records import Pixels
-from scene_batch.session import Session
 from scene_batch_export import photos
 from scene_batch_export.writing import save
 from scene_batch_train.figures import Probabilities, accuracy, figures, reliability

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from scene_batch.errors import TrainingError
-from scene_batch.preprocess import Preprocess
+from scene_batch.model.preprocess import Preprocess
 from scene_batch.records import Decoded, ImageRef, Pixels
-from scene_batch.sources import Listing
+from scene_batch.sources.listing import Listing
 from scene_batch_train.photos import find_photos, load_photo
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.splitting import TRAIN, VALIDATION, read_split

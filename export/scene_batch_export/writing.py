@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 
 from scene_batch.errors import OutputError, OutputExistsError, UsageError
-from scene_batch.model import ModelCard
-from scene_batch.storage.local import check_folder
+from scene_batch.model.card import ModelCard
+from scene_batch.outputs.local_storage import check_folder
 
 
 def check_place(out: Path, *, overwrite: bool) -> None:

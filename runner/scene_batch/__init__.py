@@ -22,13 +22,13 @@ __all__ = [
 if TYPE_CHECKING:
     from scene_batch.classifier import Classifier
     from scene_batch.errors import SceneBatchError
-    from scene_batch.model import ModelCard
+    from scene_batch.model.card import ModelCard
     from scene_batch.records import ImageRef, Prediction, Unreadable
 
 _HOMES = {
     "Classifier": "scene_batch.classifier",
     "ImageRef": "scene_batch.records",
-    "ModelCard": "scene_batch.model",
+    "ModelCard": "scene_batch.model.card",
     "Prediction": "scene_batch.records",
     "SceneBatchError": "scene_batch.errors",
     "Unreadable": "scene_batch.records",

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from scene_batch.model import ModelCard
-from scene_batch.predictor import Predictor
-from scene_batch.prefetch import prefetch
-from scene_batch.providers import Provider
+from scene_batch.model.card import ModelCard
+from scene_batch.model.predictor import Predictor
+from scene_batch.model.providers import Provider
+from scene_batch.pipeline.thread_plan import Staff
+from scene_batch.read_ahead import prefetch
 from scene_batch.records import Batch, Decoded, ImageRef, Row, Unreadable
-from scene_batch.sources import Reader
-from scene_batch.staffing import Staff
+from scene_batch.sources.reading import Reader
 from scene_batch.threads import Pool
 
 Photo: TypeAlias = str | PathLike[str] | bytes | npt.NDArray[np.uint8]

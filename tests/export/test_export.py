@@ -14,7 +14,6 @@ import numpy as np
 import onnx
 import pytest
 
-from scene_batch import golden
 from scene_batch.classifier import Classifier
 from scene_batch.errors import (
     OutputError,
@@ -23,9 +22,10 @@ from scene_batch.errors import (
     TrainingError,
     UsageError,
 )
-from scene_batch.predictor import Predictor
+from scene_batch.model import golden
+from scene_batch.model.predictor import Predictor
+from scene_batch.model.session import Session
 from scene_batch.records import Prediction
-from scene_batch.session import Session
 from scene_batch_export import exporting, photos
 from scene_batch_export.exporting import Wish, export
 from scene_batch_export.parity import compare

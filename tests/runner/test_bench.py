@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from scene_batch.errors import ProviderError
+from scene_batch.pipeline.bench import BATCHES, NOISE, Measured, Setting, auto, best, sweep
 from scene_batch.records import ImageRef
-from scene_batch.sweep import BATCHES, NOISE, Measured, Setting, auto, best, sweep
 from support import save_shade, scene_batch
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import scene_batch
 from scene_batch import Classifier, Prediction, SceneBatchError, Unreadable
-from scene_batch.predictor import Predictor
+from scene_batch.model.predictor import Predictor
 from scene_batch.records import Decoded, ImageRef
 from support import SIDE, save_photo
 

@@ -30,15 +30,16 @@ from scene_batch.errors import (
     OutputExistsError,
     UsageError,
 )
-from scene_batch.ledger import Ledger, part_metadata
-from scene_batch.pipeline import Job, run
-from scene_batch.predictor import Predictor
-from scene_batch.record import Tally
+from scene_batch.model.predictor import Predictor
+from scene_batch.outputs import saved
+from scene_batch.outputs.ledger import Ledger, part_metadata
+from scene_batch.outputs.local_storage import LocalStorage
+from scene_batch.outputs.storage import open_storage
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
 from scene_batch.records import Row
-from scene_batch.sinks import saved
-from scene_batch.sources import Reader
-from scene_batch.storage import open_storage
-from scene_batch.storage.local import LocalStorage
+from scene_batch.sources.reading import Reader
+from scene_batch.tables.run_record import Tally
 from support import command, process_environment, save_colour_model, save_shade, scene_batch
 
 
@@ -302,8 +303,8 @@ def test_two_runs_on_one_output_the_second_is_refused(
 
 def test_a_lock_dies_with_its_owner(photos: Path, colour_model: Path, tmp_path: Path) -> None:
     code = (
-        "import sys, time; from scene_batch.ledger import Ledger;"
-        "from scene_batch.storage import open_storage;"
+        "import sys, time; from scene_batch.outputs.ledger import Ledger;"
+        "from scene_batch.outputs.storage import open_storage;"
         "Ledger(open_storage(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     )
     out = str(tmp_path / "p.csv")
@@ -622,7 +623,7 @@ def test_the_last_save_is_not_broken_by_a_signal(
     """SIGTERM in the very sync of the last part."""
     code = (
         "import os, signal, sys\n"
-        "from scene_batch.storage import local\n"
+        "from scene_batch.outputs import local_storage as local\n"
         "real = local.sync\n"
         "def sync(path):\n"
         "    if path.name == 'part.partial': os.kill(os.getpid(), signal.SIGTERM)\n"
@@ -650,7 +651,7 @@ def test_the_last_save_is_not_broken_by_a_signal(
 def test_one_signal_waits_for_what_is_held_off_and_a_second_does_not(number: int) -> None:
     code = (
         "import os, sys\n"
-        "from scene_batch.interruption import Interruption\n"
+        "from scene_batch.pipeline.interruption import Interruption\n"
         "from scene_batch.errors import Interrupted\n"
         "try:\n"
         "    with Interruption() as interruption, interruption.held_off():\n"

@@ -14,8 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from scene_batch.decode import FORMATS, decode, one_line
-from scene_batch.preprocess import Preprocess
+from scene_batch.model.decode import FORMATS, decode, one_line
+from scene_batch.model.preprocess import Preprocess
 from scene_batch.records import Decoded, ImageRef, Unreadable
 from support import HARD, encode
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from scene_batch import model
 from scene_batch.cli import main
+from scene_batch.model import card as model
 from support import scene_batch, with_scale
 
 

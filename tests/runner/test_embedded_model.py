@@ -7,11 +7,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from scene_batch import golden
 from scene_batch.classifier import Classifier
-from scene_batch.model import EMBEDDED
-from scene_batch.pipeline import Job, run
-from scene_batch.predictor import Predictor
+from scene_batch.model import golden
+from scene_batch.model.card import EMBEDDED
+from scene_batch.model.predictor import Predictor
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
 from scene_batch.records import Prediction
 from support import HARD, SCENES, scene_batch
 

@@ -16,12 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from scene_batch.decode import decode
-from scene_batch.pipeline import Job, run
-from scene_batch.predictor import Predictor
-from scene_batch.preprocess import Preprocess
+from scene_batch.model.decode import decode
+from scene_batch.model.predictor import Predictor
+from scene_batch.model.preprocess import Preprocess
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
 from scene_batch.records import Decoded, ImageRef, Unreadable
-from scene_batch.sources import Listing, read
+from scene_batch.sources.listing import Listing
+from scene_batch.sources.reading import read
 from support import encode, save_photo, scene_batch
 
 _GREEN = Image.new("RGB", (40, 30), (0, 200, 0))
@@ -165,7 +167,7 @@ def test_a_photo_that_vanishes_or_shrinks_is_a_row(
     refs = list(Listing([str(photos)]))
     (photos / "a.png").unlink()
     (photos / "b.png").write_bytes((photos / "b.png").read_bytes()[:100])
-    monkeypatch.setattr("scene_batch.sources.Listing._refs", lambda self: iter(refs))
+    monkeypatch.setattr("scene_batch.sources.listing.Listing._refs", lambda self: iter(refs))
     record = run(Job((str(photos),), str(tmp_path / "p.parquet")), colours)
     assert record.photos == 3
     errors = [row["error"] for row in pq.read_table(tmp_path / "p.parquet").to_pylist()]

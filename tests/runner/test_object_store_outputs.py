@@ -26,13 +26,13 @@ from scene_batch.errors import (
     OutputExistsError,
     UsageError,
 )
-from scene_batch.job import Job
-from scene_batch.ledger import Ledger
-from scene_batch.pipeline import run
-from scene_batch.predictor import Predictor
-from scene_batch.record import Tally
-from scene_batch.sinks import saved
-from scene_batch.storage import remote
+from scene_batch.model.predictor import Predictor
+from scene_batch.outputs import saved
+from scene_batch.outputs.ledger import Ledger
+from scene_batch.outputs import remote_storage as remote
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
+from scene_batch.tables.run_record import Tally
 from support import command, process_environment, save_shade, scene_batch
 
 
@@ -544,7 +544,7 @@ def test_a_large_table_is_put_in_pieces(
     photos.rename(tmp_path / "p")
     names = "\n".join([f"{long}/{number:09}.png" for number in range(60_000)])
     (tmp_path / "list.txt").write_text(names)
-    monkeypatch.setattr("scene_batch.sinks.parquet_file._REPEATING", [])
+    monkeypatch.setattr("scene_batch.tables.parquet_file._REPEATING", [])
     run(Job((f"@{tmp_path}/list.txt",), f"{bucket.url}/out.jsonl"), colours)
     assert bucket.get("out.jsonl").count(b"\n") == 60_000
     pieces = [r for r in bucket.front.requests if "partNumber" in r.query]

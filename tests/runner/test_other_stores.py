@@ -15,10 +15,10 @@ import pytest
 
 from buckets import SECRET
 from scene_batch.errors import SourceError
-from scene_batch.job import Job
-from scene_batch.pipeline import run
-from scene_batch.predictor import Predictor
-from scene_batch.sources import Listing
+from scene_batch.model.predictor import Predictor
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
+from scene_batch.sources.listing import Listing
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
 

@@ -14,14 +14,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from scene_batch import pipeline
 from scene_batch.classifier import Classifier
 from scene_batch.errors import AccountingError, OutputError, OutputExistsError, SourceError
-from scene_batch.pipeline import Job, run
-from scene_batch.predictor import Predictor
-from scene_batch.record import Tally
-from scene_batch.sources import Listing
-from scene_batch.staffing import REMOTE_READERS
+from scene_batch.model.predictor import Predictor
+from scene_batch.pipeline import run as pipeline
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
+from scene_batch.pipeline.thread_plan import REMOTE_READERS
+from scene_batch.sources.listing import Listing
+from scene_batch.tables.run_record import Tally
 from support import HARD, command, process_environment, save_photo, save_shade
 
 

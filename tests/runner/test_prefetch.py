@@ -11,7 +11,7 @@ import pytest
 
 from scene_batch import task
 from scene_batch.errors import HungReadsError
-from scene_batch.prefetch import Room, TimeLimit, prefetch
+from scene_batch.read_ahead import Room, TimeLimit, prefetch
 from scene_batch.threads import Pool
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import pytest
 
-from scene_batch import cpus, session
+from scene_batch import processors as cpus
 from scene_batch.errors import (
     ModelError,
     ModelNotFoundError,
@@ -23,12 +23,13 @@ from scene_batch.errors import (
     RuntimeMissingError,
     UsageError,
 )
-from scene_batch.job import Job
-from scene_batch.pipeline import run
-from scene_batch.predictor import Predictor
-from scene_batch.preprocess import Preprocess
+from scene_batch.model import session
+from scene_batch.model.predictor import Predictor
+from scene_batch.model.preprocess import Preprocess
+from scene_batch.model.session import Session
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
 from scene_batch.records import Decoded, ImageRef
-from scene_batch.session import Session
 from support import COLOURS, SIDE, save_colour_model
 
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from buckets import Bucket
 from scene_batch.errors import OutputError, SourceError, TableError, UsageError
-from scene_batch.job import Job
-from scene_batch.merging import merge
-from scene_batch.pipeline import run
-from scene_batch.predictor import Predictor
-from scene_batch.shard import Shard
-from scene_batch.sinks import saved
+from scene_batch.model.predictor import Predictor
+from scene_batch.outputs import saved
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.merge import merge
+from scene_batch.pipeline.run import run
+from scene_batch.sources.shard import Shard
 from support import save_colour_model, save_shade, scene_batch
 
 
@@ -259,7 +259,7 @@ def test_a_merge_that_is_broken_off_continues(
     photos: Path, colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saved, "PART_ROWS", 4)
-    monkeypatch.setattr("scene_batch.merging._ROWS_AT_A_TIME", 4)
+    monkeypatch.setattr("scene_batch.pipeline.merge._ROWS_AT_A_TIME", 4)
     sources, out = (str(photos),), tmp_path / "merged.parquet"
     names = _shards(sources, tmp_path, colours)
     whole = saved.SavedOutput.write

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from scene_batch.errors import UsageError
+from scene_batch.outputs.name import check_name
+from scene_batch.outputs.opening import open_output
+from scene_batch.outputs.saved import Plan
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
-from scene_batch.sinks import Plan, open_output
-from scene_batch.sinks.place import check_name
-from scene_batch.sinks.table import to_record_batch
+from scene_batch.tables.schema import to_record_batch
 from support import printed_by
 
 _CLASSES = ("sea", 'a, "quoted" class', "Straße")
@@ -114,7 +115,7 @@ def test_text_needs_no_import_that_a_signal_could_break_off() -> None:
 import sys
 sys.modules["zoneinfo"] = sys.modules["pytz"] = None
 from scene_batch.records import ImageRef, Unreadable
-from scene_batch.sinks.table import plain_rows, to_record_batch
+from scene_batch.tables.schema import plain_rows, to_record_batch
 rows = [Unreadable(ImageRef("a.jpg", 1, 1_000_000), "empty", "the file has no bytes")]
 (row,) = plain_rows(to_record_batch(rows, ["sea"]))
 print(row["modified_at"])

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
 from scene_batch.records import Unreadable
-from scene_batch.sources import Listing, directory, read
+from scene_batch.sources import directory
+from scene_batch.sources.listing import Listing
+from scene_batch.sources.reading import read
 from support import save_photo
 
 

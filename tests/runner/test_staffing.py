@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scene_batch import staffing
-from scene_batch.record import bottleneck
-from scene_batch.staffing import Staff, hint
+from scene_batch.pipeline import thread_plan as staffing
+from scene_batch.pipeline.thread_plan import Staff, hint
+from scene_batch.tables.run_record import bottleneck
 
 
 def _session(
@@ -104,7 +104,7 @@ def test_what_is_installed_already_need_not_be_installed(
     flavour: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(staffing, "installed_flavours", lambda: [flavour])
-    monkeypatch.setattr("scene_batch.providers.installed_flavours", lambda: [flavour])
+    monkeypatch.setattr("scene_batch.model.providers.installed_flavours", lambda: [flavour])
     session = _session()
     staff = Staff.of(session, workers=None, remote=False)
     assert hint(staff, _stages(infer=(4, 0.95)), "infer", session).endswith(words)

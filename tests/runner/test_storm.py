@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from buckets import Bucket
 from front import Fault, Request, slow_down
 from scene_batch.errors import SourceError, StormError
-from scene_batch.job import Job
-from scene_batch.pipeline import run
-from scene_batch.predictor import Predictor
+from scene_batch.model.predictor import Predictor
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
+from scene_batch.pipeline.storm import MOST_WAITING, WINDOW, StormWatch
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
-from scene_batch.storm import MOST_WAITING, WINDOW, StormWatch
 from support import save_shade
 
 

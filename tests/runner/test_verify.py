@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scene_batch import golden
-from scene_batch.predictor import Predictor
+from scene_batch.model import golden
+from scene_batch.model.predictor import Predictor
 from support import save_colour_model, scene_batch, with_scale
 
 

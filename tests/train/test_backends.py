@@ -9,8 +9,8 @@ from pathlib import Path
 
 import tomli_w
 
-from scene_batch import golden
-from scene_batch.predictor import Predictor
+from scene_batch.model import golden
+from scene_batch.model.predictor import Predictor
 from scene_batch_export.exporting import Wish, export
 from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
 from scene_batch_train.run_folder import RunFolder

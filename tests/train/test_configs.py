@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scene_batch import golden
-from scene_batch.predictor import Predictor
+from scene_batch.model import golden
+from scene_batch.model.predictor import Predictor
 from scene_batch_export.exporting import Wish, export
 from scene_batch_train.recipe import Recipe
 from scene_batch_train.run_folder import RunFolder

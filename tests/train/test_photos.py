@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scene_batch.errors import TrainingError
-from scene_batch.preprocess import Preprocess
+from scene_batch.model.preprocess import Preprocess
 from scene_batch_train import photos
 from scene_batch_train.augment import augment, mix
 from scene_batch_train.recipe import Augment

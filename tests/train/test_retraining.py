@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from scene_batch.errors import TrainingError
-from scene_batch.session import Session
+from scene_batch.model.session import Session
 from scene_batch_export.exporting import Wish, export
 from scene_batch_train import retraining
 from scene_batch_train.data_set import DataSet

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from scene_batch.errors import OutputBusyError, OutputExistsError, TrainingError
-from scene_batch.predictor import Predictor
+from scene_batch.model.predictor import Predictor
 from scene_batch_train import network
 from scene_batch_train.batches import Batches
 from scene_batch_train.continuing import Backup, Commit, KeepBest, Patience

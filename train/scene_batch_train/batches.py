@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from scene_batch.cpus import usable_cpus
+from scene_batch.processors import usable_cpus
 from scene_batch_train.augment import augment, mix
 from scene_batch_train.photos import PhotoSet
 from scene_batch_train.recipe import Augment

@@ -12,13 +12,14 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from scene_batch.cpus import usable_cpus
-from scene_batch.decode import decode
 from scene_batch.errors import TrainingError
-from scene_batch.prefetch import prefetch
-from scene_batch.preprocess import Preprocess
+from scene_batch.model.decode import decode
+from scene_batch.model.preprocess import Preprocess
+from scene_batch.processors import usable_cpus
+from scene_batch.read_ahead import prefetch
 from scene_batch.records import Decoded, ImageRef, Unreadable, printable
-from scene_batch.sources import Listing, read
+from scene_batch.sources.listing import Listing
+from scene_batch.sources.reading import read
 from scene_batch_train.progress import progress_bar
 
 Outcome = TypeVar("Outcome")

@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from scene_batch.errors import UsageError
-from scene_batch.preprocess import Preprocess
+from scene_batch.model.preprocess import Preprocess
 
 XCEPTION_SMALLEST = 71
 """The smallest side that Keras' Xception takes, in pixels."""

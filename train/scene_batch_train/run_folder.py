@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scene_batch.errors import OutputBusyError, OutputExistsError, TrainingError
-from scene_batch.preprocess import Preprocess
+from scene_batch.model.preprocess import Preprocess
 from scene_batch_train.continuing import finish_exchange
 from scene_batch_train.recipe import Recipe
 

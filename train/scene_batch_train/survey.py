@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from scene_batch.decode import decode
-from scene_batch.preprocess import Preprocess
+from scene_batch.model.decode import decode
+from scene_batch.model.preprocess import Preprocess
 from scene_batch.records import Unreadable
-from scene_batch.sources import read
+from scene_batch.sources.reading import read
 from scene_batch_train.photos import LabelledPhoto, each
 from scene_batch_train.similarity import SIDE, Thumbnails, groups_of, similar_pairs
 

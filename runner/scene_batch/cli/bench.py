@@ -21,9 +21,9 @@ from scene_batch.cli.options import SWITCH_SECONDS, provider_option
 from scene_batch.errors import OutputExistsError, UsageError
 
 if TYPE_CHECKING:
-    from scene_batch.providers import Provider
+    from scene_batch.model.providers import Provider
+    from scene_batch.pipeline.bench import Measured, Setting
     from scene_batch.records import ImageRef
-    from scene_batch.sweep import Measured, Setting
 
 MOST_PHOTOS = 500
 """Photos that are used: as many as stay in the system's cache."""
@@ -71,8 +71,8 @@ def command(
     if write is not None and not write.absolute().parent.is_dir():
         raise UsageError(f"--write: no folder {str(write.parent)!r}; make it first")
     sys.setswitchinterval(SWITCH_SECONDS)  # as run does
-    from scene_batch.providers import installed_providers, load_runtime
-    from scene_batch.sweep import auto, best, rates, sweep
+    from scene_batch.model.providers import installed_providers, load_runtime
+    from scene_batch.pipeline.bench import auto, best, rates, sweep
 
     providers: list[Provider] = [provider]
     if provider == "auto":
@@ -98,7 +98,7 @@ def command(
 
 @contextmanager
 def _photos(source: str | None) -> Iterator[Sequence[ImageRef]]:
-    from scene_batch.sources import Listing
+    from scene_batch.sources.listing import Listing
 
     with tempfile.TemporaryDirectory() as folder:
         if source is None:

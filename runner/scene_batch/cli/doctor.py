@@ -58,7 +58,7 @@ def _version(name: str) -> str:
 
 
 def _runtime(_: Path) -> Iterator[str]:
-    from scene_batch.providers import installed_flavours, load_runtime
+    from scene_batch.model.providers import installed_flavours, load_runtime
 
     runtime = load_runtime()
     yield f"{', '.join(installed_flavours()) or 'onnxruntime'} {runtime.__version__}"
@@ -66,14 +66,14 @@ def _runtime(_: Path) -> Iterator[str]:
 
 
 def _cpus(_: Path) -> Iterator[str]:
-    from scene_batch.cpus import usable_cpus
+    from scene_batch.processors import usable_cpus
 
     yield f"{usable_cpus()} usable of the host's {os.cpu_count()} (affinity and quota)"
 
 
 def _folder(folder: Path) -> Iterator[str]:
-    from scene_batch.ledger import Ledger
-    from scene_batch.storage import open_storage
+    from scene_batch.outputs.ledger import Ledger
+    from scene_batch.outputs.storage import open_storage
 
     with tempfile.TemporaryDirectory(dir=folder) as place:
         ledger = Ledger(open_storage(os.path.join(place, "preds.parquet")))  # noqa: PTH118 - a name
@@ -83,9 +83,9 @@ def _folder(folder: Path) -> Iterator[str]:
 
 
 def _model(_: Path) -> Iterator[str]:
-    from scene_batch import golden
     from scene_batch.errors import ModelError
-    from scene_batch.predictor import Predictor
+    from scene_batch.model import golden
+    from scene_batch.model.predictor import Predictor
 
     predictor = Predictor.open()
     results = golden.check(predictor)

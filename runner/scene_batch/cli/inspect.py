@@ -19,9 +19,9 @@ def command(model: Path | None, markdown: bool) -> None:
       scene-batch inspect m.onnx
       scene-batch inspect m.onnx --markdown > model-card.md
     """
-    from scene_batch.card_page import to_markdown
-    from scene_batch.model import sha256
-    from scene_batch.session import Session
+    from scene_batch.model.card import sha256
+    from scene_batch.model.page import to_markdown
+    from scene_batch.model.session import Session
 
     session = Session.open(model, provider="cpu")
     card, size_bytes, digest = session.card, session.path.stat().st_size, sha256(session.path)

@@ -11,7 +11,7 @@ import click
 from scene_batch.cli.config import config_option
 from scene_batch.cli.progress import Progress
 from scene_batch.errors import Interrupted
-from scene_batch.interruption import Interruption
+from scene_batch.pipeline.interruption import Interruption
 
 
 @click.command("merge")
@@ -38,7 +38,7 @@ def command(
     with Progress(quiet=quiet, as_json=log_json) as progress, Interruption() as interruption:
         try:
             with interruption.held_off():  # a library's import must not be broken off
-                from scene_batch.merging import merge
+                from scene_batch.pipeline.merge import merge
 
                 _allow_many_files()
 

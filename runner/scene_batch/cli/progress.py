@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from scene_batch.record import RunRecord, Tally
+    from scene_batch.tables.run_record import RunRecord, Tally
 
 LINE_SECONDS = 10.0
 """Without a terminal, a line that often: a log that is readable and shows life."""

@@ -18,11 +18,11 @@ from scene_batch.cli.config import config_option
 from scene_batch.cli.options import SWITCH_SECONDS, provider_option
 from scene_batch.cli.progress import Progress
 from scene_batch.errors import Interrupted
-from scene_batch.interruption import Interruption
+from scene_batch.pipeline.interruption import Interruption
 
 if TYPE_CHECKING:
-    from scene_batch.providers import Provider
-    from scene_batch.record import RunRecord
+    from scene_batch.model.providers import Provider
+    from scene_batch.tables.run_record import RunRecord
 
 TOO_MANY_UNREADABLE = 3
 MOST = 1024
@@ -193,7 +193,7 @@ def command(
     ):
         try:
             with interruption.held_off():  # a library's import must not be broken off
-                from scene_batch.session import Session
+                from scene_batch.model.session import Session
                 from scene_batch.threads import Later
 
                 opening = Later(
@@ -206,11 +206,11 @@ def command(
                     )
                 )
                 threads_in_hand.enter_context(opening)
-                from scene_batch import pipeline  # meanwhile
-                from scene_batch.job import Job
-                from scene_batch.predictor import Predictor
-                from scene_batch.shard import Shard
-                from scene_batch.sinks.place import check_name
+                from scene_batch.model.predictor import Predictor
+                from scene_batch.outputs.name import check_name
+                from scene_batch.pipeline import run as pipeline  # meanwhile
+                from scene_batch.pipeline.job import Job
+                from scene_batch.sources.shard import Shard
 
                 share = None if shard is None else Shard.parse(shard)
                 check_name(out)

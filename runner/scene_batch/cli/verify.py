@@ -10,7 +10,7 @@ import click
 from scene_batch.cli.options import provider_option
 
 if TYPE_CHECKING:
-    from scene_batch.providers import Provider
+    from scene_batch.model.providers import Provider
 
 
 @click.command("verify")
@@ -26,8 +26,8 @@ def command(model: Path | None, provider: Provider) -> None:
     Example:
       scene-batch verify m.onnx
     """
-    from scene_batch import golden
-    from scene_batch.predictor import Predictor
+    from scene_batch.model import golden
+    from scene_batch.model.predictor import Predictor
 
     predictor = Predictor.open(model, provider=provider)
     results = golden.check(predictor)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from scene_batch.errors import SourceError, SourceNotFoundError
-from scene_batch.object_store import is_url
+from scene_batch.object_store.address import is_url
 from scene_batch.records import ImageRef, Place
 from scene_batch.sources.directory import image_ref
 

@@ -11,8 +11,10 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from scene_batch.errors import SourceError
-from scene_batch.object_store import Address, Cause, Stores, cause_of, no_panics, retrying
-from scene_batch.prefetch import prefetch
+from scene_batch.object_store.address import Address
+from scene_batch.object_store.causes import Cause, cause_of, no_panics, retrying
+from scene_batch.object_store.stores import Stores
+from scene_batch.read_ahead import prefetch
 from scene_batch.records import ImageRef, Place
 from scene_batch.sources.directory import Ignored, has_photo_suffix
 from scene_batch.threads import Later

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from scene_batch.errors import SceneBatchError
-from scene_batch.object_store import ShortReadError, Stores, cause_of, is_url, no_panics, retrying
+from scene_batch.object_store.address import is_url
+from scene_batch.object_store.causes import ShortReadError, cause_of, no_panics, retrying
+from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Unreadable, UnreadableCode
 from scene_batch.sources.prefix import microseconds
 

@@ -1,0 +1,1 @@
+"""A model file, the pixels that it sees, and what computes it."""

@@ -1,0 +1,190 @@
+"""The model file: one ONNX file that carries what it needs to be used and checked.
+
+Its card travels in the file's ``metadata_props``, one JSON value for each key.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from scene_batch.errors import ModelError, ModelNotFoundError
+from scene_batch.model.preprocess import Preprocess
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+EMBEDDED = Path(__file__).parents[1] / "models" / "scenes.onnx"
+"""The model that is used where none is named: six natural scenes."""
+
+FORMAT = 1
+"""The version of the metadata's layout that is written, and the newest that is read."""
+
+PROBABILITY_TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 1e-3, "int8": 1e-3}
+"""How far a probability may be from the golden one on another device."""
+
+_PREFIX = "scene_batch."
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenVector:
+    """One photo, and what the model made of it when it was exported."""
+
+    image: bytes
+    """A small encoded photo."""
+    pixels_sha256: str
+    """Of its preprocessed pixels, row by row: tells a decoder's difference from a runtime's."""
+    trained: tuple[float, ...]
+    """Keras' probabilities, in class index order."""
+    exported: tuple[float, ...]
+    """This file's own probabilities, computed where it was exported."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that ``from_json`` reads."""
+        return {
+            "image": base64.b64encode(self.image).decode("ascii"),
+            "pixels_sha256": self.pixels_sha256,
+            "trained": list(self.trained),
+            "exported": list(self.exported),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> GoldenVector:
+        """Read what ``to_json`` gave."""
+        return cls(
+            image=base64.b64decode(value["image"], validate=True),
+            pixels_sha256=value["pixels_sha256"],
+            trained=tuple(value["trained"]),
+            exported=tuple(value["exported"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model file says of itself."""
+
+    classes: tuple[str, ...]
+    """The class names in index order."""
+    preprocess: Preprocess
+    name: str
+    version: str
+    created: str
+    """UTC, ISO 8601."""
+    precision: Precision
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Config, data fingerprint, epochs, seed."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """Figures on named data."""
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    """The temperature that is folded into the graph."""
+    golden: tuple[GoldenVector, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse class names that would make rows ambiguous."""
+        if not self.classes or len(set(self.classes)) != len(self.classes):
+            raise ModelError("the model's class names are empty or not unique; export it again")
+
+    def to_metadata(self) -> dict[str, str]:
+        """The file's metadata, keys to JSON texts."""
+        values = {
+            "format": FORMAT,
+            "classes": list(self.classes),
+            "preprocess": self.preprocess.to_json(),
+            "name": self.name,
+            "version": self.version,
+            "created": self.created,
+            "precision": self.precision,
+            "training": dict(self.training),
+            "metrics": dict(self.metrics),
+            "calibration": dict(self.calibration),
+            "golden": [vector.to_json() for vector in self.golden],
+        }
+        return {_PREFIX + key: json.dumps(v, ensure_ascii=False) for key, v in values.items()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], path: Path) -> ModelCard:
+        """Read what ``to_metadata`` gave.
+
+        Args:
+            metadata: The file's metadata.
+            path: The file, for errors.
+
+        Raises:
+            ModelError: It is not a scene-batch model file, or of a newer format, or damaged.
+        """
+        if _PREFIX + "format" not in metadata:
+            raise ModelError(
+                f"{str(path)!r} has no scene-batch metadata (classes, preprocessing);"
+                " make it with: scene-batch export"
+            )
+        try:
+            values = {
+                key.removeprefix(_PREFIX): json.loads(text)
+                for key, text in metadata.items()
+                if key.startswith(_PREFIX)
+            }
+            if values["format"] > FORMAT:
+                raise ModelError(
+                    f"{str(path)!r} has format {values['format']}, this version reads {FORMAT};"
+                    " upgrade scene-batch"
+                )
+            _check_types(values)
+            return cls(
+                classes=tuple(values["classes"]),
+                preprocess=Preprocess.from_json(values["preprocess"]),
+                name=values["name"],
+                version=values["version"],
+                created=values["created"],
+                precision=values["precision"],
+                training=values["training"],
+                metrics=values["metrics"],
+                calibration=values["calibration"],
+                golden=tuple(GoldenVector.from_json(vector) for vector in values["golden"]),
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise ModelError(
+                f"{str(path)!r} has damaged metadata ({type(error).__name__}: {error});"
+                " export it again"
+            ) from None
+
+
+def _check_types(values: Mapping[str, Any]) -> None:
+    """Raise ValueError for metadata that somebody has edited out of shape."""
+    classes = values["classes"]
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("classes are not a list of names")
+    if values["precision"] not in PROBABILITY_TOLERANCE:
+        raise ValueError(f"precision {values['precision']!r}")
+    for key in ("preprocess", "training", "metrics", "calibration"):
+        if not isinstance(values[key], dict):
+            raise ValueError(f"{key} is not an object")
+    for vector in values["golden"]:
+        if not len(vector["exported"]) == len(vector["trained"]) == len(classes):
+            raise ValueError("a golden vector has not one probability for each class")
+
+
+def find_model(path: Path | None) -> Path:
+    """The model file to use: the one named, or the embedded one.
+
+    Raises:
+        ModelNotFoundError: It is not there.
+    """
+    if path is None:
+        if not EMBEDDED.is_file():
+            raise ModelNotFoundError("this build has no embedded model; name one with --model")
+        return EMBEDDED
+    if any("\udc80" <= letter <= "\udcff" for letter in str(path)):
+        raise ModelError(f"the name {str(path)!r} is not UTF-8, and ONNX Runtime needs it so")
+    if not path.is_file():
+        raise ModelNotFoundError(f"no such model file: {str(path)!r}; check --model")
+    return path
+
+
+def sha256(path: Path) -> str:
+    """A model file's identity: the sha256 of its bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

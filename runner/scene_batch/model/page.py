@@ -1,0 +1,177 @@
+"""A model's card as a page for people, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from scene_batch.model.card import ModelCard
+
+_MOST_PAIRS = 8
+"""Confusions that are named, the most frequent first."""
+_DECODINGS = {"full": "in full", "scaled": "large JPEGs at 1/2, 1/4 or 1/8 of their size"}
+_FITS = {"crop": "the middle of the photo", "stretch": "the photo stretched to it"}
+_MOST_CLASSES = 40
+"""Classes that are listed with figures of their own, the hardest first."""
+
+
+def to_markdown(card: ModelCard, size_bytes: int, sha256: str) -> str:
+    """Write the page; a section is left out where the card has nothing to say in it.
+
+    Args:
+        card: The card.
+        size_bytes: Of the model file.
+        sha256: Of the model file, in hex.
+    """
+    sections = (
+        _model(card, size_bytes, sha256),
+        _training(card),
+        _figures(card),
+        _calibration(card),
+        _limits(card),
+    )
+    return "\n".join(line for section in sections for line in section) + "\n"
+
+
+def _model(card: ModelCard, size_bytes: int, sha256: str) -> Iterator[str]:
+    preprocess = card.preprocess
+    yield f"# {card.name} {card.version}"
+    yield ""
+    yield f"Classifies a photo as one of {len(card.classes)} classes: {', '.join(card.classes)}."
+    yield ""
+    yield from _table(
+        ("", ""),
+        [
+            ("made", card.created),
+            ("file", f"{size_bytes / 1e6:.1f} MB, {card.precision}, sha256 `{sha256}`"),
+            ("input", f"{preprocess.width}x{preprocess.height} pixels, {_FITS[preprocess.fit]}"),
+            ("resampling", preprocess.filter),
+            ("decoding", _DECODINGS[preprocess.decoding]),
+        ],
+    )
+
+
+def _training(card: ModelCard) -> Iterator[str]:
+    training, metrics = card.training, card.metrics
+    if not training:
+        return
+    config, data = training.get("config", {}), training.get("data", {})
+    stage, head = config.get("fine_tune", {}), config.get("head", {})
+    yield "\n## Data and training\n"
+    rows = [
+        ("photos", f"{metrics.get('train_photos', '?')} of the folder `{data.get('folder')}`"),
+        ("fingerprint", f"`{data.get('sha256')}`"),
+        ("starting weights", config.get("weights")),
+        ("epochs", f"{training.get('epochs')} (top alone: {head.get('epochs')})"),
+        (
+            "peak rate",
+            stage.get("learning_rate") if stage.get("epochs") else head.get("learning_rate"),
+        ),
+        ("label smoothing", config.get("label_smoothing")),
+        ("seed", training.get("seed")),
+        ("augmentation", ", ".join(f"{k} {v}" for k, v in config.get("augment", {}).items() if v)),
+    ]
+    if "from" in training:
+        rows.append(("retrained from", f"version {training['from']['version']}"))
+    yield from _table(("", ""), rows)
+
+
+def _figures(card: ModelCard) -> Iterator[str]:
+    metrics = card.metrics
+    columns = [
+        (name, found)
+        for name, found in (
+            ("validation, Keras", metrics.get("validation")),
+            *(
+                (f"validation, {precision}", found)
+                for precision, found in metrics.get("exported", {}).items()
+            ),
+            (f"test, {card.precision}", metrics.get("test")),
+        )
+        if found
+    ]
+    if not columns:
+        return
+    yield "\n## Figures\n"
+    yield from _table(
+        ("photos", "how many", "accuracy", "95 %", "calibration error"),
+        [
+            (
+                name,
+                found.get("photos", ""),
+                found["accuracy"],
+                " to ".join(map(str, found.get("accuracy_interval", ()))),
+                found["calibration_error"],
+            )
+            for name, found in columns
+        ],
+    )
+    found = metrics.get("test") or metrics.get("validation")
+    if found:
+        yield ""
+        yield f"Of each class, on the {'test' if 'test' in metrics else 'validation'} photos:"
+        yield ""
+        hardest = sorted(found["per_class"].items(), key=lambda item: item[1]["f1"])
+        yield from _table(
+            ("class", "photos", "precision", "recall", "F1"),
+            [
+                (name, f["photos"], f["precision"], f["recall"], f["f1"])
+                for name, f in hardest[:_MOST_CLASSES]
+            ],
+        )
+        yield from _confusions(found["confusion"], card.classes)
+
+
+def _confusions(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Iterator[str]:
+    pairs = sorted(
+        (
+            (count, classes[row], classes[column])
+            for row, line in enumerate(counts)
+            for column, count in enumerate(line)
+            if row != column and count
+        ),
+        reverse=True,
+    )
+    if pairs:
+        yield ""
+        yield (
+            "Most frequent mistakes: "
+            + "; ".join(
+                f"{label} called {said} {count} times" for count, label, said in pairs[:_MOST_PAIRS]
+            )
+            + "."
+        )
+
+
+def _calibration(card: ModelCard) -> Iterator[str]:
+    before = card.calibration.get("calibration_error_before")
+    if before is None:  # nothing was fitted
+        return
+    yield "\n## Probabilities\n"
+    yield (
+        f"The logits are divided by a temperature of {card.calibration['temperature']}, fitted on"
+        " the validation photos and folded into the graph; without it the calibration error there"
+        f" was {before}."
+    )
+
+
+def _limits(card: ModelCard) -> Iterator[str]:
+    yield "\n## Limits\n"
+    yield (
+        f"It always answers with one of its {len(card.classes)} classes, whatever the photo shows,"
+        " and its probabilities were fitted to photos like those that it was trained on: look at"
+        " a sample of its answers on yours."
+    )
+    found: Mapping[str, Any] = card.metrics.get("robustness", {})
+    if found:
+        yield ""
+        yield "Accuracy on validation photos that were changed as other photos may be:"
+        yield ""
+        yield from _table(("photos", "accuracy"), list(found.items()))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{' --- |' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(str(value).replace('|', chr(92) + '|') for value in row)} |"

@@ -1,0 +1,114 @@
+"""The parts of a run, streamed into one table of any format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scene_batch.errors import AccountingError
+from scene_batch.outputs.ledger import part_metadata, ref_from_json
+from scene_batch.outputs.local_storage import sync
+from scene_batch.outputs.storage import Storage
+from scene_batch.records import ImageRef
+from scene_batch.tables.names import PARTIAL, WHOLE, part_name
+from scene_batch.tables.parquet_file import ParquetFile
+from scene_batch.tables.schema import RECORD_KEY
+from scene_batch.tables.text_file import CsvFile, JsonLinesFile
+
+GROUP_ROWS = 8192
+"""Of a part's row groups, and so of what is joined at a time: small, and read without threads, so
+that joining a million rows takes the memory that the run had."""
+
+
+class Sink(Protocol):
+    """One format: takes record batches of the schema in ``table.py``."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+
+    def finish(self, metadata: Mapping[str, str]) -> None:
+        """Write what is still missing and close."""
+
+    def abandon(self) -> None:
+        """Let go of what is open."""
+
+
+def join(storage: Storage, parts: Sequence[str], suffix: str, record: str, rows: int) -> None:
+    """Make parts into one file, ``whole`` in the storage's scratch folder, and count once more.
+
+    Args:
+        storage: Where the parts are.
+        parts: Their names in order.
+        suffix: Decides the format.
+        record: The run's record as JSON.
+        rows: How many there must be.
+
+    Raises:
+        AccountingError: The parts do not follow each other, or hold another number of rows.
+        OSError: The disk does not take it.
+    """
+    whole = storage.scratch / WHOLE
+    partial = Path(f"{whole}{PARTIAL}")
+    sink = _open_sink(partial, suffix)
+    joined = 0
+    try:
+        for source in _in_order(storage, parts):
+            with pq.ParquetFile(source) as file:
+                for batch in file.iter_batches(GROUP_ROWS, use_threads=False):
+                    joined += batch.num_rows
+                    sink.write(batch)
+        sink.finish({RECORD_KEY: record})
+    except BaseException:
+        sink.abandon()
+        raise
+    _count(joined, rows)
+    sync(partial)
+    partial.replace(whole)
+
+
+def check(storage: Storage, parts: Sequence[str], rows: int) -> None:
+    """Count the parts of a data set, which are not joined.
+
+    Raises:
+        AccountingError: They do not follow each other, or hold another number of rows.
+    """
+    files = _in_order(storage, parts)
+    _count(sum(pq.read_metadata(file).num_rows for file in files), rows)
+
+
+def _count(found: int, rows: int) -> None:
+    if found != rows:
+        raise AccountingError(
+            f"{rows} rows were written, their parts hold {found}: this is a defect of scene-batch,"
+            " please report it; no table was written"
+        )
+
+
+def _in_order(storage: Storage, parts: Sequence[str]) -> Iterator[Path | pa.BufferReader]:
+    """The parts' files, each checked to be of one run and to begin behind the one before."""
+    before: ImageRef | None = None
+    runs: set[str] = set()
+    for number, part in enumerate(parts):
+        file = storage.parquet(part)
+        metadata = part_metadata(file, part)
+        begin, end = ref_from_json(metadata["begin"]), ref_from_json(metadata["end"])
+        runs.add(metadata["run"])
+        follows = before is None or (begin is not None and begin.position > before.position)
+        if part != part_name(number) or not follows or len(runs) > 1:
+            raise AccountingError(
+                f"{part!r} in {storage.folder!r} does not follow the part before it; throw the"
+                " unfinished run away with --restart"
+            )
+        before = end
+        yield file
+
+
+def _open_sink(path: Path, suffix: str) -> Sink:
+    if suffix == ".parquet":
+        return ParquetFile(path)
+    text = path.open("w", encoding="utf-8", newline="")
+    return CsvFile(text) if suffix == ".csv" else JsonLinesFile(text)

@@ -1,0 +1,207 @@
+"""An output on a disk: files appear by renames, and one process at a time holds the folder."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from scene_batch.errors import OutputBusyError, OutputError
+from scene_batch.tables.names import FINISHED, JOB, LOCK, PARTIAL, PARTIALS, RECORD, WHOLE, is_part
+
+_LONGEST_ENDING = f".run.json{PARTIAL}"
+
+
+class LocalStorage:
+    """The storage of an output on a disk."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._is_data_set = name.endswith("/")
+        # A link to a data set stays one: what it leads to is replaced.
+        self._path = Path(os.path.realpath(name) if self._is_data_set else name)
+        self._replaced = Path(f"{self._path}.parts.replaced")
+        self.is_exclusive = True
+        self._folder = Path(f"{self._path}.parts")
+        self.folder = str(self._folder)
+        self.scratch = self._folder
+        self._lock: int | None = None
+
+    def check(self) -> None:
+        """Refuse a place where the table cannot be written, or which is something else.
+
+        Raises:
+            OutputError: What is wrong with it.
+        """
+        path, folder = self._path, self._path.parent
+        check_folder(folder)
+        if len(os.fsencode(path.name)) + len(_LONGEST_ENDING) > os.pathconf(folder, "PC_NAME_MAX"):
+            raise OutputError(f"the name {path.name!r} is too long for its folder; shorten it")
+        if path.is_dir() and not self._is_data_set:
+            raise OutputError(f"{str(path)!r} is a directory; name a file in --out")
+        if path.is_file() and self._is_data_set:
+            raise OutputError(f"{str(path)!r} is a file; drop the slash from --out")
+        if path.is_dir():
+            (path / LOCK).unlink(missing_ok=True)  # a run was killed at its very last step
+            strange = _strange(path)
+            if strange:
+                raise OutputError(
+                    f"{str(path)!r} holds {strange!r} and is no data set of scene-batch run; name"
+                    " another"
+                )
+
+    def exists(self) -> bool:
+        """Whether the table is there."""
+        return self._path.exists()
+
+    def hold(self) -> None:
+        """Make the folder and lock it; the lock dies with the process, whatever ends that.
+
+        Raises:
+            OutputBusyError: Another process holds it.
+            OutputError: What is in the way of a data set is not ours.
+        """
+        self._lock = _hold(self._folder)
+        _remove_data_set(self._replaced)
+        if self._replaced.exists():
+            raise OutputError(f"{str(self._replaced)!r} is in the way; move it elsewhere")
+
+    def release(self) -> None:
+        """Let other processes have it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def names(self) -> list[str]:
+        """What is in the folder, sorted."""
+        return sorted(path.name for path in self._folder.iterdir())
+
+    def read(self, name: str) -> str | None:
+        """A small file of the folder; None where it is missing."""
+        try:
+            return (self._folder / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, text: str) -> None:
+        """Write a small file so that it is there whole or not at all."""
+        _write_whole(self._folder / name, text)
+
+    def create(self, name: str, file: Path) -> None:
+        """Take a closed file into the folder, whose lock says that we are alone."""
+        sync(file)
+        file.rename(self._folder / name)
+        sync(self._folder)
+
+    def parquet(self, name: str) -> Path:
+        """A Parquet file of the folder."""
+        return self._folder / name
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete files of the folder, one after the other."""
+        for name in names:
+            (self._folder / name).unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Take away what is left of the folder; that the run is finished goes last."""
+        if not self._folder.is_dir():
+            return
+        self.delete([*PARTIALS, LOCK, FINISHED])
+        with suppress(OSError):  # another process was quick to begin its own run there
+            self._folder.rmdir()
+
+    def is_published(self) -> bool:
+        """Whether the table has left the folder."""
+        return not self._is_data_set and not (self._folder / WHOLE).exists()
+
+    def take_back(self) -> None:
+        """Nothing: a folder is renamed or not."""
+
+    def publish_file(self, whole: Path, record: str) -> None:
+        """The record first, then the table, by a rename."""
+        _write_whole(Path(f"{self._path}.run.json"), record)
+        whole.replace(self._path)
+        sync(self._path.parent)
+
+    def publish_data_set(self, parts: Sequence[str], record: str) -> None:
+        """Make the folder the data set: its parts and the record."""
+        self.write(RECORD, record)
+        self.delete([JOB, FINISHED])
+        if self._path.exists():
+            _remove_data_set(self._replaced)
+            self._path.rename(self._replaced)
+        self._folder.rename(self._path)
+        (self._path / LOCK).unlink(missing_ok=True)
+        sync(self._path.parent)
+        _remove_data_set(self._replaced)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that nothing can be written to.
+
+    Raises:
+        OutputError: It is missing or not writable.
+    """
+    if not folder.is_dir():
+        raise OutputError(f"no such folder: {str(folder)!r}; make it with: mkdir -p")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"the folder {str(folder)!r} is not writable; name another in --out")
+
+
+def _strange(folder: Path) -> str:
+    """What makes a folder something else than a data set of ours; empty where nothing does."""
+    names = sorted(os.listdir(folder))  # noqa: PTH208 - names
+    others = [name for name in names if not is_part(name) and name != RECORD]
+    return (others or ([] if RECORD in names else [*names, "nothing"]) or [""])[0]
+
+
+def _remove_data_set(folder: Path) -> None:
+    """Take a data set away that was replaced; that it stays is no reason to fail."""
+    names = os.listdir(folder) if folder.is_dir() else ["nothing"]  # noqa: PTH208 - names
+    if all(is_part(name) or name == RECORD for name in names):  # one may be half removed
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hold(folder: Path) -> int:
+    while True:
+        folder.mkdir(exist_ok=True)
+        try:
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:  # its owner has just finished and taken it away
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock).st_ino == (folder / LOCK).stat().st_ino:
+                return lock
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            os.close(lock)
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            raise OutputBusyError(
+                f"another process is writing {str(folder)[: -len('.parts')]!r};"
+                " wait for it or name another output"
+            ) from None
+        os.close(lock)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = Path(f"{path}{PARTIAL}")
+    partial.write_text(text, encoding="utf-8")
+    sync(partial)
+    partial.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make what is written survive a power loss; for a folder, its names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,33 @@
+"""Where rows go: a table of a format that its name decides, under its name only when whole."""
+
+from __future__ import annotations
+
+from scene_batch.outputs.name import STANDARD_OUTPUT, check_name
+from scene_batch.outputs.saved import Plan, SavedOutput
+from scene_batch.outputs.streamed import StreamedOutput
+
+__all__ = ["Output", "Plan", "open_output"]
+
+Output = SavedOutput | StreamedOutput
+
+
+def open_output(name: str, plan: Plan, *, overwrite: bool = False, restart: bool = False) -> Output:
+    """Open the table of a run, to be entered; a run that was broken off is continued.
+
+    Args:
+        name: Its path, or ``-`` for JSON Lines on standard output.
+        plan: All that decides the rows.
+        overwrite: Replace a table that is there.
+        restart: Throw away what an unfinished run left.
+
+    Raises:
+        UsageError: The name ends in no known suffix.
+        OutputExistsError: It is already there and may not be replaced.
+        OutputBusyError: Another process writes it.
+        LedgerError: An unfinished run of another job lies there.
+        OutputError: Its folder is missing or not writable.
+    """
+    check_name(name)
+    if name == STANDARD_OUTPUT:
+        return StreamedOutput(plan.classes)
+    return SavedOutput(name, plan, overwrite=overwrite, restart=restart)

@@ -1,0 +1,237 @@
+"""An output in an object store: parts are put whole, and the table appears when it is whole."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from scene_batch.errors import OutputBusyError, OutputError
+from scene_batch.object_store.address import Address
+from scene_batch.object_store.causes import cause_of, no_panics, retrying
+from scene_batch.object_store.stores import Stores
+from scene_batch.tables.names import FINISHED, JOB, RECORD, is_part
+from scene_batch.threads import Later
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Answer = TypeVar("Answer")
+
+MULTIPART_BYTES = 32 << 20
+"""A file above this is put in pieces of this size; an object appears when its last one is there."""
+
+
+class RemoteStorage:
+    """The storage of an output in a bucket; nothing of it is kept on this machine.
+
+    No lock: each part is put only if none of its name is there, so of two writers one stops.
+
+    Raises:
+        StoreError: The environment does not say how to open it.
+    """
+
+    def __init__(self, name: str) -> None:
+        address = Address.parse(name)
+        self.name = name
+        self.is_exclusive = False
+        self._is_data_set = name.endswith("/")
+        self._key = address.key
+        self.folder = f"{address.root}/{address.key}.parts"
+        stores = Stores()
+        self._first = stores.open(address, "short")
+        self._store = stores.open(address, "long")
+        self.scratch = Path()
+
+    def check(self) -> None:
+        """Refuse a folder that holds something else; ask for it shortly, before any work.
+
+        Raises:
+            OutputError: It cannot be read, or holds what no run wrote.
+        """
+        with self._telling("read"):
+            Later(lambda: self._first.list_with_delimiter(self._folder_key)).result()
+        if not self._is_data_set:
+            return
+        there = self._list(self._key)
+        strange = [name for name in there if not (is_part(name) or name == RECORD)]
+        if there and RECORD not in there and not self.names():  # parts, but nobody's of ours
+            strange += there
+        if strange:
+            raise OutputError(
+                f"{self.name!r} holds {strange[0]!r} and is no data set of scene-batch run;"
+                " name another"
+            )
+
+    def exists(self) -> bool:
+        """Whether the table is there; a data set is when its record is."""
+        key = f"{self._key}/{RECORD}" if self._is_data_set else self._key
+        return self._ask_for(lambda: self._store.head(key)) is not None
+
+    def hold(self) -> None:
+        """Make room on this machine; there is nothing to hold, see ``create``."""
+        self.scratch = Path(tempfile.mkdtemp(prefix="scene-batch-"))
+
+    def release(self) -> None:
+        """Leave nothing on this machine."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def names(self) -> list[str]:
+        """What is in the folder, sorted."""
+        return self._list(self._folder_key)
+
+    def read(self, name: str) -> str | None:
+        """A small file of the folder; None where it is missing."""
+        data = self._get(f"{self._folder_key}/{name}")
+        return None if data is None else data.decode()
+
+    def write(self, name: str, text: str) -> None:
+        """Write a small file so that it is there whole or not at all."""
+        self._put(f"{self._folder_key}/{name}", text.encode())
+
+    def create(self, name: str, file: Path) -> None:
+        """Put a file, unless there is one of that name.
+
+        Raises:
+            OutputBusyError: There is, and it is not the same: another process writes.
+        """
+        from obstore.exceptions import AlreadyExistsError
+
+        key, data = f"{self._folder_key}/{name}", file.read_bytes()
+        store = self._first if name == JOB else self._store  # the first write is soon refused
+        try:
+            self._ask("write", lambda: store.put(key, data, mode="create", use_multipart=False))
+        except AlreadyExistsError:
+            # Ours, if the answer to an earlier attempt was lost.
+            if self._get(key) != data:
+                raise OutputBusyError(
+                    f"another process is writing {self.name!r}: it has put {name!r} there;"
+                    " wait for it or name another output"
+                ) from None
+        file.unlink()
+
+    def parquet(self, name: str) -> pa.BufferReader:
+        """A Parquet file of the folder, in memory: parts are small.
+
+        Raises:
+            OutputError: It is not there.
+        """
+        import pyarrow as pa
+
+        data = self._get(f"{self._folder_key}/{name}")
+        if data is None:
+            raise OutputError(f"{name!r} in {self.folder!r} is gone; was another run there?")
+        return pa.BufferReader(data)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete files of the folder, one after the other."""
+        self._delete([f"{self._folder_key}/{name}" for name in names])
+
+    def discard(self) -> None:
+        """A store has no folders: the last file is that the run is finished."""
+        self.delete([FINISHED])
+
+    def is_published(self) -> bool:
+        """Whether a finished run has begun to clear away: the job is the first to go."""
+        return self.read(JOB) is None and self.read(FINISHED) is not None
+
+    def take_back(self) -> None:
+        """Remove the parts of a data set that has no record yet."""
+        there = self._list(self._key) if self._is_data_set else []
+        if RECORD not in there:
+            self._delete([f"{self._key}/{name}" for name in there if is_part(name)])
+
+    def publish_file(self, whole: Path, record: str) -> None:
+        """The record first, then the table, which appears when all of it is there."""
+        self._put(f"{self._key}.run.json", record.encode())
+        self._put(self._key, whole)
+
+    def publish_data_set(self, parts: Sequence[str], record: str) -> None:
+        """Copy the parts within the store, and mark them as whole with the record at the end."""
+        there = self._list(self._key)
+        old = [name for name in there if name == RECORD]
+        old += [name for name in there if is_part(name) and name not in parts]
+        self._delete([f"{self._key}/{name}" for name in old])
+        for part in parts:
+            source, copy = f"{self._folder_key}/{part}", f"{self._key}/{part}"
+            self._ask("write", partial(self._store.copy, source, copy))
+        self._put(f"{self._key}/{RECORD}", record.encode())
+
+    @property
+    def _folder_key(self) -> str:
+        return f"{self._key}.parts"
+
+    def _list(self, prefix: str) -> list[str]:
+        def keys() -> list[str]:
+            pages = self._store.list(prefix, chunk_size=1000)
+            return [meta["path"] for page in pages for meta in page]
+
+        found = self._ask("read", keys)
+        return sorted(key.removeprefix(f"{prefix}/") for key in found if key != prefix)
+
+    def _get(self, key: str) -> bytes | None:
+        return self._ask_for(lambda: bytes(self._store.get(key).bytes()))
+
+    def _put(self, key: str, data: bytes | Path) -> None:
+        size = len(data) if isinstance(data, bytes) else data.stat().st_size
+        put = partial(
+            self._store.put,
+            key,
+            data,
+            use_multipart=size > MULTIPART_BYTES,
+            chunk_size=MULTIPART_BYTES,
+            max_concurrency=2,
+        )
+        self._ask("write", put)
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._ask_for(partial(self._store.delete, key), "write")
+
+    def _ask_for(self, request: Callable[[], Answer], verb: str = "read") -> Answer | None:
+        """Ask the store for what may be missing; then it is None."""
+
+        def ask() -> Answer | None:
+            try:
+                return request()
+            except FileNotFoundError as error:
+                if cause_of(error).kind != "missing":
+                    raise
+                return None
+
+        return self._ask(verb, ask)
+
+    def _ask(self, verb: str, request: Callable[[], Answer]) -> Answer:
+        """Ask the store, and again what obstore does not repeat: an answer that breaks off.
+
+        Raises:
+            AlreadyExistsError: It has one of that name.
+            OutputError: Anything else is wrong.
+        """
+
+        def ask() -> Answer:
+            with no_panics():
+                answer: Answer = retrying()(request)
+                return answer
+
+        with self._telling(verb):
+            return Later(ask).result()
+
+    @contextmanager
+    def _telling(self, verb: str) -> Iterator[None]:
+        """Tell in one line what the store has to say."""
+        from obstore.exceptions import AlreadyExistsError, BaseError
+
+        try:
+            yield
+        except AlreadyExistsError:
+            raise
+        except (BaseError, FileNotFoundError) as error:
+            raise OutputError(
+                f"cannot {verb} {self.name!r}: {cause_of(error).text}; then the same command"
+                " continues"
+            ) from None

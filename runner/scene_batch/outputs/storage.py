@@ -1,0 +1,90 @@
+"""Where an output lies: on a disk or in an object store, the same to all that write it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from scene_batch.object_store.address import is_url
+from scene_batch.outputs.local_storage import LocalStorage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Storage", "open_storage"]
+
+
+class Storage(Protocol):
+    """One output: its table, and the folder beside it, ``PATH.parts/``, where it is built.
+
+    Every method may raise ``OSError`` or ``OutputError``.
+    """
+
+    name: str
+    """The output as typed."""
+    folder: str
+    """The folder, as a message names it."""
+    scratch: Path
+    """A local folder for files that are being written."""
+    is_exclusive: bool
+    """Whether ``hold`` keeps other processes off; else only ``create`` tells of them."""
+
+    def check(self) -> None:
+        """Refuse a place where the table cannot be written, or which is something else."""
+
+    def exists(self) -> bool:
+        """Whether the table is there."""
+
+    def hold(self) -> None:
+        """Make the folder, and keep other processes off it where that can be done."""
+
+    def release(self) -> None:
+        """Let other processes have it."""
+
+    def names(self) -> list[str]:
+        """What is in the folder, sorted."""
+
+    def read(self, name: str) -> str | None:
+        """A small file of the folder; None where it is missing."""
+
+    def write(self, name: str, text: str) -> None:
+        """Write a small file so that it is there whole or not at all."""
+
+    def create(self, name: str, file: Path) -> None:
+        """Take a closed file into the folder; whoever finds that name taken is not alone."""
+
+    def parquet(self, name: str) -> Path | pa.BufferReader:
+        """A Parquet file of the folder, for pyarrow."""
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete files of the folder, one after the other; those that are gone do not matter."""
+
+    def discard(self) -> None:
+        """Take away what is left of the folder; that the run is finished goes last."""
+
+    def is_published(self) -> bool:
+        """Whether the table of the finished run has its name, and only the folder was left."""
+
+    def take_back(self) -> None:
+        """Remove what of a finished run's data set has its name, if not all has."""
+
+    def publish_file(self, whole: Path, record: str) -> None:
+        """Give a file and the record beside it their names; safe to do again."""
+
+    def publish_data_set(self, parts: Sequence[str], record: str) -> None:
+        """Make parts of the folder and the record the data set; safe to do again."""
+
+
+def open_storage(name: str) -> Storage:
+    """The storage of an output by its name.
+
+    Raises:
+        UsageError: It is a URL that cannot be written to.
+        StoreError: The environment does not say how to open it.
+    """
+    if not is_url(name):
+        return LocalStorage(name)
+    from scene_batch.outputs.remote_storage import RemoteStorage
+
+    return RemoteStorage(name)

@@ -1,0 +1,70 @@
+"""Rows to standard output as they come: written once, and not to be continued."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Self
+
+from scene_batch.errors import OutputError
+from scene_batch.records import ImageRef, Row
+from scene_batch.tables.run_record import Tally
+from scene_batch.tables.schema import to_record_batch
+from scene_batch.tables.text_file import json_lines
+
+
+class StreamedOutput:
+    """JSON Lines on standard output, each batch at once."""
+
+    durable = False
+    """Whether a row that is written is to be kept whatever happens: here it is gone."""
+    done: None = None
+    after: ImageRef | None = None
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._classes = classes
+        self.tally = Tally(started_at=datetime.now(UTC))
+        if sys.stdout is None:
+            raise OutputError("standard output is closed: --out - has nowhere to write to")
+        self._descriptor = sys.stdout.fileno()
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Print rows.
+
+        Raises:
+            OutputError: Standard output does not take them.
+        """
+        # Unbuffered: what a signal breaks off must not wait again for a reader that never comes.
+        left = memoryview(json_lines(to_record_batch(rows, self._classes)).encode())
+        try:
+            while left:
+                try:
+                    left = left[os.write(self._descriptor, left) :]
+                except BlockingIOError:  # whoever shares it made it so
+                    select.select([], [self._descriptor], [])
+        except BrokenPipeError:  # `| head` is no defect: click ends without a word
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write to standard output: {error.strerror}") from error
+        self.tally.add(rows)
+
+    @property
+    def rows_saved(self) -> int:
+        """Rows that were handed over."""
+        return self.tally.rows
+
+    def save(self) -> None:
+        """Nothing waits: rows are out as they come."""
+
+    def commit(self, record: str) -> None:
+        """All rows are out; the record has no place beside them."""
+
+    def __enter__(self) -> Self:
+        """Enter."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""

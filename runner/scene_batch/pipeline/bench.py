@@ -1,0 +1,195 @@
+"""What this device does best: runs without a table, setting by setting, within a given time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import cycle
+from pathlib import Path
+
+from scene_batch.errors import ProviderError
+from scene_batch.model.predictor import Predictor
+from scene_batch.model.providers import Provider
+from scene_batch.pipeline.engine import classify_ahead
+from scene_batch.pipeline.thread_plan import Staff
+from scene_batch.processors import usable_cpus
+from scene_batch.records import ImageRef, Prediction
+from scene_batch.sources.reading import Reader
+from scene_batch.tables.run_record import Tally
+
+BATCHES = {
+    "cpu": (1, 2, 4, 8, 16, 32),
+    "openvino": (1, 2, 4, 8, 16),
+    "cuda": (16, 32, 64, 128, 256),
+}
+"""Batch sizes that are tried, by provider."""
+
+NOISE = 0.03
+"""Two measurements of one setting differ by so much: less is no reason to set anything."""
+
+_WARM_UP = 0.25
+"""Share of a measurement that is not counted."""
+_ROUNDS = 2
+"""A measurement goes on until each of the calls side by side has ended so often in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The settings of ``run`` that decide its speed; None is ``auto``."""
+
+    provider: Provider
+    batch_size: int | None = None
+    threads: int | None = None
+    workers: int | None = None
+    bf16: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a setting comes to."""
+
+    setting: Setting
+    """As it was asked for."""
+    took: Setting
+    """As it ran: nothing is ``auto`` any more."""
+    photos_per_second: float
+
+
+def sweep(  # noqa: PLR0913 - each a setting
+    model: Path | None,
+    photos: Sequence[ImageRef],
+    providers: Sequence[Provider],
+    *,
+    seconds: float,
+    bf16: bool = False,
+    note: Callable[[str], None] = lambda text: None,
+) -> Iterator[Measured]:
+    """Measure ``auto`` on each provider, then its batch sizes, then threads for the best.
+
+    Args:
+        model: The model file; None: the embedded one.
+        photos: What is read, decoded and classified, again and again.
+        providers: Those that do not run here are passed over.
+        seconds: For all of it, about.
+        bf16: Compute in bfloat16.
+        note: Is told why a provider is passed over.
+
+    Raises:
+        ProviderError: No provider runs here.
+        ModelError: The model file is refused.
+    """
+    until = time.monotonic() + seconds
+    least = sum(1 + len(BATCHES[provider]) for provider in providers) + 5
+    each = seconds / least * 0.8  # the rest is for opening sessions
+
+    def tried(setting: Setting) -> Measured | None:
+        if time.monotonic() + each > until:
+            return None
+        try:
+            return measure(model, photos, setting, each)
+        except ProviderError as error:
+            if len(providers) == 1:
+                raise
+            note(f"not {setting.provider}: {error}")
+            return None
+
+    found: list[Measured] = []
+    plans: list[Callable[[], list[Setting]]] = [
+        lambda: [Setting(provider, bf16=bf16) for provider in providers],
+        lambda: [
+            Setting(provider, batch_size=size, bf16=bf16)
+            for provider in {m.took.provider: None for m in found}
+            for size in BATCHES[provider]
+        ],
+        lambda: _other_threads(best(found)) if found else [],
+        lambda: [auto(found), best(found)] if found else [],  # once more: machines are noisy
+    ]
+    for plan in plans:
+        for setting in plan():
+            if measured := tried(setting):
+                found.append(measured)
+                yield measured
+        if not found:
+            raise ProviderError(f"none of {', '.join(providers)} runs here, or --seconds is short")
+
+
+def rates(found: Sequence[Measured]) -> dict[Setting, float]:
+    """Photos a second by setting, as it ran: the mean where it was measured more than once."""
+    by_setting: dict[Setting, list[float]] = {}
+    for measured in found:
+        by_setting.setdefault(measured.took, []).append(measured.photos_per_second)
+    return {setting: sum(values) / len(values) for setting, values in by_setting.items()}
+
+
+def best(found: Sequence[Measured]) -> Setting:
+    """The fastest setting; of those that are as fast but for noise, the first that was tried."""
+    by_setting = rates(found)
+    enough = max(by_setting.values()) * (1 - NOISE)
+    return next(setting for setting, rate in by_setting.items() if rate >= enough)
+
+
+def auto(found: Sequence[Measured]) -> Setting:
+    """What ``auto`` comes to on the provider of the fastest setting."""
+    return next(m.took for m in found if m.took.provider == best(found).provider)
+
+
+def _other_threads(setting: Setting) -> list[Setting]:
+    """Fewer threads that compute, and more that read and decode."""
+    cpus = usable_cpus()
+    fewer = [max(1, cpus // 2)] if cpus > 1 and setting.provider != "cuda" else []
+    return [
+        *(replace(setting, threads=threads) for threads in fewer),
+        *(replace(setting, workers=workers) for workers in sorted({cpus + 1, 2 * cpus})),
+    ]
+
+
+def measure(
+    model: Path | None, photos: Sequence[ImageRef], setting: Setting, seconds: float
+) -> Measured:
+    """Measure one setting.
+
+    Raises:
+        ProviderError: The provider does not run here.
+        ModelError: The model file is refused.
+    """
+    predictor = Predictor.open(
+        model,
+        provider=setting.provider,
+        batch_size=setting.batch_size,
+        threads=setting.threads,
+        bf16=setting.bf16,
+    )
+    session = predictor.session
+    staff = Staff.of(session, workers=setting.workers, remote=False)
+    rate = _rate(predictor, staff, photos, seconds)
+    took = Setting(
+        provider=session.provider,
+        batch_size=session.batch_size,
+        threads=session.threads,
+        workers=staff.workers,
+        bf16=setting.bf16,
+    )
+    return Measured(setting, took, rate)
+
+
+def _rate(predictor: Predictor, staff: Staff, photos: Sequence[ImageRef], seconds: float) -> float:
+    """Photos a second, once all threads have work and until the first of them has none."""
+    calls, tally = predictor.session.calls, Tally(datetime.now(UTC))
+    begun = counted = last = time.perf_counter()
+    warm, until, batches, rows = begun + _WARM_UP * seconds, begun + seconds, 0, 0
+    with closing(
+        classify_ahead(cycle(photos), predictor, Reader(), tally, staff, timeout=60.0)
+    ) as results:
+        for number, result in enumerate(results, 1):
+            last = time.perf_counter()
+            if number <= calls or last < warm:  # the first batch of each call, and what it waited
+                counted = last
+                continue
+            batches += 1
+            rows += sum(isinstance(row, Prediction) for row in result.rows)
+            if last > until and batches >= _ROUNDS * calls and batches % calls == 0:
+                break
+    return rows / (last - counted) if rows else 0.0

@@ -1,0 +1,229 @@
+"""Tables of shards, merged into the table that one run would have written.
+
+Every row keeps its place: within a directory or prefix the paths are in order in each shard, within
+a list its lines tell the order. How many rows a source has in a shard stands in the shard's record.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from scene_batch.errors import AccountingError, TableError, UsageError
+from scene_batch.object_store.address import shown
+from scene_batch.outputs.ledger import fingerprint
+from scene_batch.outputs.opening import open_output
+from scene_batch.outputs.saved import Plan
+from scene_batch.pipeline.interruption import Interruption
+from scene_batch.records import Place, Row, moved, printable, unprintable
+from scene_batch.sources.file_list import FileList
+from scene_batch.sources.shard import Shard, shard_index
+from scene_batch.tables.run_record import RunRecord, bottleneck
+from scene_batch.tables.run_table import RunTable
+
+_ROWS_AT_A_TIME = 1024
+
+_SAME_SETTINGS = ("sources", "lists", "limit", "top_k", "precision")
+
+
+def merge(
+    names: Sequence[str],
+    out: str,
+    *,
+    overwrite: bool = False,
+    restart: bool = False,
+    interruption: Interruption | None = None,
+) -> RunRecord:
+    """Merge the tables of all shards of one job.
+
+    Args:
+        names: The tables, in any order: Parquet files or data sets, local or in buckets.
+        out: The table to write, as a run would.
+        overwrite: Replace a table that is there.
+        restart: Throw away what an unfinished merge left.
+        interruption: Where signals come from; rows in hand are written first.
+
+    Returns:
+        The record of the whole, as it was written beside the table.
+
+    Raises:
+        UsageError: ``out`` is one of the shards.
+        TableError: One is no shard's table, or they are not all the shards of one job.
+        OutputError: The table cannot be written.
+        AccountingError: Rows were lost: a defect, and no table.
+        Interrupted: By a signal; the same merge continues.
+    """
+    guard = interruption.held_off if interruption else nullcontext
+    if out in names:
+        raise UsageError(f"--out {out!r} is one of the shards; name another")
+    tables = _in_shard_order([RunTable.open(name) for name in names])
+    _check_same(tables)
+    lists = _check_lists(tables[0])
+    identity = {"shards": [fingerprint(table.record) for table in tables]}
+    record = _merged_record([table.record for table in tables], fingerprint(identity))
+    plan = Plan(tables[0].classes, identity)
+    with open_output(out, plan, overwrite=overwrite, restart=restart) as output:
+        if output.done is not None:
+            return RunRecord(**output.done)
+        rows = islice(_merged(tables, lists), output.tally.rows, None)
+        while some := list(islice(rows, _ROWS_AT_A_TIME)):
+            with guard():
+                output.write(some)
+        with guard():
+            output.save()
+        if not record.photos == output.tally.rows == output.rows_saved:
+            raise AccountingError(
+                f"the shards have {record.photos} rows, {output.rows_saved} were written: this is a"
+                " defect of scene-batch, please report it; no table was written"
+            )
+        output.commit(record.to_json())
+    return record
+
+
+def _in_shard_order(tables: Sequence[RunTable]) -> list[RunTable]:
+    """The tables by their index; every shard must be there, once."""
+    by_index: dict[int, RunTable] = {}
+    counts = {_shard(table)[1] for table in tables}
+    if len(counts) != 1:
+        raise TableError(f"these are shards of different numbers: {sorted(counts)}")
+    (count,) = counts
+    for table in tables:
+        index, _ = _shard(table)
+        if index in by_index:
+            names = [shown(by_index[index].name), shown(table.name)]
+            raise TableError(f"shard {index}/{count} is there twice: {names[0]!r}, {names[1]!r}")
+        by_index[index] = table
+    missing = [f"{index}/{count}" for index in range(count) if index not in by_index]
+    if missing:
+        raise TableError(f"shards are missing: {', '.join(missing[:10])}; name their tables, too")
+    return [by_index[index] for index in range(count)]
+
+
+def _shard(table: RunTable) -> tuple[int, int]:
+    text = table.record["settings"].get("shard")
+    if not text:
+        raise TableError(f"{shown(table.name)!r} is not the table of a shard (run --shard I/N)")
+    shard = Shard.parse(text)
+    return shard.index, shard.count
+
+
+def _check_same(tables: Sequence[RunTable]) -> None:
+    """All that decides rows must be the same."""
+    first, *others = tables
+    for table in others:
+        for name, theirs in _identity(table.record).items():
+            ours = _identity(first.record)[name]
+            if theirs != ours:
+                pair = f"{shown(first.name)!r} and {shown(table.name)!r}"
+                raise TableError(f"{pair} differ in their {name}: {ours}, {theirs}")
+    if first.record["settings"]["limit"] is not None:
+        raise TableError(f"{shown(first.name)!r} was cut by --limit: such shards make no whole")
+
+
+def _identity(record: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {name: record["settings"][name] for name in _SAME_SETTINGS}
+    model = {f"model's {key}": value for key, value in record["model"].items()}
+    return {"provider": record["provider"], **model, **settings, "classes": list(record["classes"])}
+
+
+def _check_lists(table: RunTable) -> dict[int, FileList]:
+    """The lists among the sources, by number: unchanged, since their lines tell the order."""
+    settings = table.record["settings"]
+    lists = {}
+    for number, source in enumerate(settings["sources"]):
+        if source.startswith("@"):
+            known = settings["lists"].get(source[1:])
+            if known is None:
+                raise TableError(f"{source} was a pipe: nothing tells the order of its photos")
+            lists[number] = FileList(unprintable(source[1:]), number)
+            if lists[number].sha256() != known:
+                raise TableError(f"the list {source} has changed since the shards were made")
+    return lists
+
+
+def _merged(tables: Sequence[RunTable], lists: Mapping[int, FileList]) -> Iterator[Row]:
+    """All rows in the order of one run, each checked to be its shard's and to be there once."""
+    rows = [_checked(table, len(tables)) for table in tables]
+    for source in range(len(tables[0].record["settings"]["sources"])):
+        lengths = [table.record["photos_per_source"][source] for table in tables]
+        of_source = [islice(iterator, n) for iterator, n in zip(rows, lengths, strict=True)]
+        listed = lists.get(source)
+        ordered = _by_list(of_source, listed) if listed else _by_path(of_source)
+        for number, row in enumerate(ordered, 1):
+            yield moved(row, Place(source, number if listed else None))
+
+
+def _checked(table: RunTable, count: int) -> Iterator[Row]:
+    index, _ = _shard(table)
+    for row in table.rows():
+        if shard_index(row.ref.path, count) != index:
+            # On this machine nothing may tell whether \\xNN stands for a byte or for itself.
+            row = replace(row, ref=replace(row.ref, path=printable(row.ref.path)))  # noqa: PLW2901
+        if shard_index(row.ref.path, count) != index:
+            raise TableError(
+                f"{shown(table.name)!r} holds {row.ref.path!r}, which is another shard's"
+            )
+        yield row
+
+
+def _by_path(shards: Sequence[Iterator[Row]]) -> Iterator[Row]:
+    before: bytes | None = None
+    for row in heapq.merge(*shards, key=_path):
+        path = _path(row)
+        if before is not None and path <= before:
+            raise TableError(f"{row.ref.path!r} is there twice, or a shard is not in order")
+        before = path
+        yield row
+
+
+def _path(row: Row) -> bytes:
+    return os.fsencode(row.ref.path)
+
+
+def _by_list(shards: Sequence[Iterator[Row]], names: FileList) -> Iterator[Row]:
+    for ref in names.refs():
+        row = next(shards[shard_index(ref.path, len(shards))], None)
+        if row is None or printable(row.ref.path) != printable(ref.path):
+            raise TableError(f"the shards do not hold {ref.path!r} where @{names.name} has it")
+        yield row
+
+
+def _merged_record(records: Sequence[Mapping[str, Any]], job: str) -> RunRecord:
+    """What one run would have recorded; times are those of the machines together."""
+
+    def total(name: str) -> dict[str, float]:
+        return {key: sum(r[name].get(key, 0) for r in records) for r in records for key in r[name]}
+
+    first = records[0]
+    photos, seconds = sum(r["photos"] for r in records), sum(r["seconds"] for r in records)
+    stages = {
+        stage: {key: round(sum(r["stages"][stage][key] for r in records), 6) for key in values}
+        for stage, values in first["stages"].items()
+    }
+    of_sources = zip(*(r["photos_per_source"] for r in records), strict=True)
+    values = {
+        **first,
+        "job": job,
+        "photos": photos,
+        "photos_per_source": [sum(numbers) for numbers in of_sources],
+        "ok": sum(r["ok"] for r in records),
+        "unreadable": total("unreadable"),
+        # Every shard passes over all that is not a photo.
+        "ignored": {key: max(r["ignored"][key] for r in records) for key in first["ignored"]},
+        "retries": sum(r["retries"] for r in records),
+        "classes": total("classes"),
+        "settings": {**first["settings"], "shard": None, "merged_shards": len(records)},
+        "started_at": min(r["started_at"] for r in records),
+        "attempts": max(r["attempts"] for r in records),
+        "seconds": round(seconds, 3),
+        "stages": stages,
+        "photos_per_second": round(photos / seconds, 1) if seconds else 0.0,
+        "bottleneck": bottleneck(stages),
+        "hint": "",
+    }
+    return RunRecord(**values)

@@ -1,0 +1,214 @@
+"""A table that is there, brought up to date: its rows, merged with the photos found now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from scene_batch.errors import OutputError, TableError, UsageError
+from scene_batch.model.predictor import Predictor
+from scene_batch.object_store.address import is_url, shown
+from scene_batch.outputs.storage import open_storage
+from scene_batch.pipeline.job import Job
+from scene_batch.records import ImageRef, Place, Prediction, Row, Unreadable, moved, printable
+from scene_batch.sources.file_list import reference
+from scene_batch.sources.listing import Listing
+from scene_batch.sources.shard import Shard
+from scene_batch.tables.run_table import RunTable
+
+Item: TypeAlias = ImageRef | Row
+"""A photo to classify, or a row that stays as it is."""
+
+
+@dataclass(slots=True)
+class Update:
+    """What a run with ``--update`` goes through: the photos of a listing and the old rows, merged.
+
+    A photo that is new or changed (size, modification time) is to be classified; the row of any
+    other stays. The result has the order of a fresh run.
+    """
+
+    table: RunTable
+    listing: Listing
+    prune: bool
+    """Drop the rows of photos that are gone."""
+    retry: bool
+    """Classify again what was unreadable."""
+    found: int = 0
+    """Items yielded so far."""
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield photos and rows in the order of a fresh run.
+
+        Raises:
+            OutputError: A row belongs to none of the sources.
+        """
+        for item in self._merged():
+            self.found += 1
+            yield item
+
+    def _merged(self) -> Iterator[Item]:
+        rows = self._rows_behind(self.listing.after)
+        old = next(rows, None)
+        place = self.listing.after.place if self.listing.after else Place()
+        for ref in self.listing:
+            while old is not None and old.ref.position < ref.position:
+                if not self.prune:
+                    yield _at(old, place)
+                old = next(rows, None)
+            place = ref.place
+            if old is not None and old.ref.position == ref.position:
+                again = _changed(old.ref, ref) or (self.retry and isinstance(old, Unreadable))
+                yield ref if again else replace(old, ref=ref)
+                old = next(rows, None)
+            else:
+                yield ref
+        while old is not None:
+            if not self.prune:
+                yield _at(old, place)
+            old = next(rows, None)
+
+    def _rows_behind(self, after: ImageRef | None) -> Iterator[Row]:
+        before: tuple[int, int, bytes] | None = None
+        for row in self.table.rows():
+            place = Place(self._source_of(row.ref.path))
+            ref = replace(row.ref, place=place)
+            if before is not None and ref.position <= before:
+                raise OutputError(
+                    f"{self.table.name!r} is not in the order of these sources ({ref.path!r});"
+                    " name them as before, or --overwrite"
+                )
+            before = ref.position
+            if after is None or before > after.position:
+                yield replace(row, ref=ref)
+
+    def _source_of(self, path: str) -> int:
+        for number, name in enumerate(self.listing.names):
+            if name == path or path.startswith(name.rstrip("/") + "/"):
+                return number
+        if "." in self.listing.names and not (path.startswith("/") or is_url(path)):
+            return self.listing.names.index(".")
+        raise OutputError(
+            f"{self.table.name!r} holds {path!r}, which is in none of the sources; name them"
+            " all, or --overwrite"
+        )
+
+
+@dataclass(slots=True)
+class Retry:
+    """What a run with ``--retry-unreadable`` alone goes through: the old table, row by row."""
+
+    table: RunTable
+    after: ImageRef | None = None
+    """The last row that is done."""
+    found: int = 0
+    """Items yielded so far."""
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield each row that is well, and each other one's photo."""
+        done = self.after.place.line or 0 if self.after else 0
+        for number, row in enumerate(self.table.rows(), 1):
+            if number > done:
+                self.found += 1
+                place = Place(line=number)
+                if isinstance(row, Prediction):
+                    yield _at(row, place)
+                else:
+                    yield reference(row.ref.path, place)
+
+
+def old_table(job: Job, predictor: Predictor) -> RunTable | None:
+    """The table to bring up to date; None where a fresh one is made.
+
+    Args:
+        job: What is asked for.
+        predictor: What the run would classify with.
+
+    Raises:
+        UsageError: The job's output, sources or limit do not allow it.
+        OutputError: What is there is no table, or one of another kind, or there is none to retry.
+    """
+    if not (job.update or job.retry_unreadable):
+        return None
+    _check(job)
+    if not open_storage(job.out).exists():
+        if job.update:
+            return None
+        raise OutputError(f"--retry-unreadable: there is no {job.out!r} yet; run without it")
+    try:
+        table = RunTable.open(job.out)
+    except TableError as error:
+        raise OutputError(f"{error}; replace it with --overwrite") from None
+    _check_kind(table, predictor, job.shard)
+    if not job.update:
+        _check_sources(table, [shown(printable(source)) for source in job.sources])
+    return table
+
+
+def _check_kind(table: RunTable, predictor: Predictor, shard: Shard | None) -> None:
+    """Refuse to add rows of another kind: of another model, provider, precision, top-k or shard."""
+    theirs, settings = table.record["model"], table.record["settings"]
+    session, top_k = predictor.session, predictor.top_k
+    if theirs["sha256"] != session.sha256:
+        raise OutputError(
+            f"{table.name!r} was made with another model ({theirs['name']}"
+            f" {theirs['version']}, sha256 {theirs['sha256'][:12]}); use that, or --overwrite"
+        )
+    provider, precision = table.record["provider"], settings["precision"]
+    if (provider, precision) != (session.provider, session.precision):
+        bf16 = " with --bf16" if precision == "bf16" else ""
+        bf16 = " without --bf16" if session.precision == "bf16" else bf16
+        raise OutputError(
+            f"{table.name!r} was made by {provider} in {precision}, this run is by"
+            f" {session.provider} in {session.precision}: take --provider {provider}{bf16}, or"
+            " --overwrite"
+        )
+    if settings["top_k"] != top_k:
+        raise OutputError(
+            f"{table.name!r} has a top-k of {settings['top_k']}, not {top_k}; use that, or"
+            " --overwrite"
+        )
+    if settings.get("shard") != (shard and str(shard)):
+        raise OutputError(
+            f"{table.name!r} holds shard {settings.get('shard')}, not {shard}; name the same"
+            " --shard"
+        )
+
+
+def _check_sources(table: RunTable, sources: Sequence[str]) -> None:
+    theirs = table.record["settings"]["sources"]
+    if theirs != list(sources):
+        raise OutputError(
+            f"{table.name!r} was made from {', '.join(theirs)}; name the same sources"
+        )
+
+
+def what_to_do(job: Job, listing: Listing, table: RunTable | None) -> Listing | Update | Retry:
+    """What a run goes through, behind what is saved."""
+    if table is None:
+        return listing
+    if job.update:
+        return Update(table, listing, prune=job.prune, retry=job.retry_unreadable)
+    return Retry(table, listing.after)
+
+
+def _check(job: Job) -> None:
+    if not job.out.endswith(".parquet"):
+        raise UsageError(f"--update and --retry-unreadable need a .parquet, not {job.out!r}")
+    if job.limit is not None:
+        raise UsageError("--limit would lose rows with --update or --retry-unreadable; drop it")
+    lists = [source for source in job.sources if source.startswith("@")]
+    if lists and job.update:
+        raise UsageError(f"--update finds what is new in directories; {lists[0]!r} is a list")
+
+
+def _changed(old: ImageRef, new: ImageRef) -> bool:
+    known = new.size_bytes is not None and new.modified_at is not None
+    return not known or (old.size_bytes, old.modified_at) != (new.size_bytes, new.modified_at)
+
+
+def _at(row: Row, place: Place) -> Row:
+    """A row at another place; its source stays where it is known."""
+    source = row.ref.place.source if place.line is None else place.source
+    return moved(row, replace(place, source=source))

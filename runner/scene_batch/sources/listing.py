@@ -1,0 +1,170 @@
+"""Where photos come from: each source yields ``ImageRef`` in order, ``read`` gives their bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
+from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url, shown
+from scene_batch.object_store.stores import Stores
+from scene_batch.records import ImageRef, Place, printable
+from scene_batch.sources.directory import Directory, Ignored, image_ref
+from scene_batch.sources.file_list import FileList, reference
+from scene_batch.sources.prefix import Prefix, RemotePhoto, find_object
+from scene_batch.sources.reading import Fetched, Reader, read
+from scene_batch.sources.shard import Shard
+
+__all__ = ["Fetched", "Ignored", "Listing", "Reader", "read", "reference"]
+
+
+@dataclass(slots=True)
+class Listing:
+    """All the sources of a job as typed, one after the other.
+
+    Raises:
+        SourceNotFoundError: One of them does not exist.
+        SourceError: Two of them hold the same photos, or one cannot be listed.
+        StoreError: The environment does not say how to open one.
+    """
+
+    sources: Sequence[str]
+    after: ImageRef | None = None
+    """The last photo of this job that is done: those behind it follow."""
+    stores: Stores = field(default_factory=Stores)
+    shard: Shard | None = None
+    """The share of the photos that is yielded; None: all."""
+    ignored: Ignored = field(init=False)
+    found: int = field(init=False, default=0)
+    """Photos yielded so far."""
+    seen: int = field(init=False, default=0)
+    """Photos of other shards included."""
+    names: list[str] = field(init=False)
+    """The sources as their photos' paths begin."""
+    _opened: list[Source] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Open each source, so that what is wrong is said before any work."""
+        self.names = [tidy(source) for source in self.sources]
+        if not self.names:
+            raise UsageError("no source: name a directory, a prefix, a photo or an @list")
+        _refuse_overlap(self.names)
+        self.ignored = Ignored()
+        self.go_behind(self.after)
+        self._opened = [self._open(name, number) for number, name in enumerate(self.names)]
+
+    def go_behind(self, after: ImageRef | None) -> None:
+        """Begin behind a photo that is done."""
+        self.after = after
+        done = after.place if after else Place()
+        self.ignored.hidden, self.ignored.other = done.hidden, done.other
+
+    @property
+    def continuable(self) -> bool:
+        """Whether the sources can be read again: not standard input, nor another pipe."""
+        return all(source.is_file for source in self._lists)
+
+    @property
+    def may_be_remote(self) -> bool:
+        """Whether photos may have to come over a network: a list is not read to find out."""
+        return any(not isinstance(source, Directory | SinglePhoto) for source in self._opened)
+
+    @property
+    def lists(self) -> dict[str, str]:
+        """The sha256 of each list that can be read again, by name: its lines are places."""
+        return {printable(s.name): s.sha256() for s in self._lists if s.is_file}
+
+    @property
+    def _lists(self) -> list[FileList]:
+        return [source for source in self._opened if isinstance(source, FileList)]
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        """Yield every photo once for each time that the sources name it, in order."""
+        for ref in self._refs():
+            self.seen += 1
+            if self.shard is None or self.shard.holds(ref.path):
+                self.found += 1
+                yield ref
+
+    def _refs(self) -> Iterator[ImageRef]:
+        first = self.after.place.source if self.after else 0
+        for source in self._opened[first:]:
+            after = self.after if self.after and source.source == first else None
+            if isinstance(source, FileList):
+                yield from source.refs(after.place.line if after else None)
+            else:
+                yield from source.refs(after.path if after else None)
+
+    def _open(self, name: str, number: int) -> Source:
+        if name.startswith("@"):
+            return FileList(name[1:], number)
+        if is_url(name):
+            return self._open_remote(name, number)
+        if Path(name).is_dir():
+            return Directory(name, self.ignored, number)
+        if os.path.lexists(name):
+            return SinglePhoto(name, number)
+        raise SourceNotFoundError(f"no such file or directory: {name!r}; check the path")
+
+    def _open_remote(self, name: str, number: int) -> Prefix | RemotePhoto:
+        if not Address.parse(name).is_listable:
+            return RemotePhoto(name, number)
+        if not self.sources[number].endswith("/") and (meta := find_object(name, self.stores)):
+            return RemotePhoto(name, number, meta)
+        prefix = Prefix(name, self.ignored, self.stores, number)
+        prefix.check()
+        return prefix
+
+
+@dataclass(frozen=True, slots=True)
+class SinglePhoto:
+    """A photo as typed, whatever its suffix."""
+
+    path: str
+    source: int
+
+    def refs(self, after: str | None = None) -> Iterator[ImageRef]:
+        """Yield it, unless it is done."""
+        if after is None:
+            yield image_ref(os.fsencode(self.path), Place(self.source))
+
+
+Source: TypeAlias = Directory | FileList | Prefix | RemotePhoto | SinglePhoto
+
+
+def tidy(source: str) -> str:
+    """A source as typed, without a leading ``./`` and doubled or trailing slashes.
+
+    Nothing is resolved: what the table says opens as it stands.
+    """
+    if source.startswith("@"):
+        return source
+    scheme, separator, rest = source.partition("://")
+    if separator:
+        if scheme not in BUCKET_SCHEMES:
+            return source
+        return f"{scheme}://{'/'.join(part for part in rest.split('/') if part)}"
+    root = "/" if source.startswith("/") else ""
+    parts = [part for part in source.split("/") if part]
+    while len(parts) > 1 and parts[0] == ".":
+        del parts[0]
+    name = root + "/".join(parts)
+    return f"./{name}" if name.startswith("@") else name  # a folder of that name, no list
+
+
+def _refuse_overlap(names: Sequence[str]) -> None:
+    """Refuse sources that contain each other: their photos would have two rows."""
+    roots = [name for name in names if not name.startswith("@")]
+    resolved = sorted(
+        (Path(name if is_url(name) else os.path.realpath(name)), name) for name in roots
+    )
+    for index, (path, name) in enumerate(resolved):
+        for other, other_name in resolved[:index]:
+            web = is_url(name) and not Address.parse(name).is_listable
+            if path == other or (path.is_relative_to(other) and not web):
+                raise SourceError(
+                    f"{shown(name)!r} is already in {shown(other_name)!r}: name one of them"
+                )

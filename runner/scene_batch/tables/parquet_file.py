@@ -1,0 +1,70 @@
+"""Rows into one Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scene_batch.tables.schema import schema
+
+ROW_GROUP_ROWS = 65_536
+"""Rows in a row group at most: large enough to scan fast."""
+ROW_GROUP_BYTES = 4_500_000
+"""What a row group holds in memory while it fills, at most; reached first where rows are wide."""
+
+_PAGE_BYTES = 65_536
+"""A sixteenth of Arrow's own: a column's encoder holds a page."""
+
+_REPEATING = ["class", "status", "error", "top_k.list.element.class"]
+"""Columns worth a dictionary: paths, sizes and probabilities are hardly ever twice the same."""
+
+
+class ParquetFile:
+    """Writes one Parquet file; without its footer, which ``finish`` writes, it is unreadable."""
+
+    def __init__(self, path: Path, group_rows: int = ROW_GROUP_ROWS) -> None:
+        self._writer = pq.ParquetWriter(
+            path,
+            schema(),
+            compression="zstd",
+            use_dictionary=_REPEATING,
+            data_page_size=_PAGE_BYTES,
+        )
+        self._group_rows = group_rows
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = self._waiting_bytes = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        room = self._group_rows - self._waiting_rows
+        if batch.num_rows > room:
+            self._add(batch.slice(0, room))
+            self.write(batch.slice(room))
+        else:
+            self._add(batch)
+
+    def _add(self, batch: pa.RecordBatch) -> None:
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        self._waiting_bytes += batch.nbytes
+        if self._waiting_rows == self._group_rows or self._waiting_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pa.Table.from_batches(self._waiting, schema())
+        self._writer.write_table(table, row_group_size=self._group_rows)
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+
+    def finish(self, metadata: Mapping[str, str]) -> None:
+        """Write what waits, and the footer with the metadata."""
+        if self._waiting:
+            self._flush()
+        self._writer.add_key_value_metadata(metadata)
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Let go of the file; what is in it does not count."""
+        self._writer.close()
