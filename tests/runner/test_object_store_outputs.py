@@ -27,9 +27,9 @@ from scene_batch.errors import (
     UsageError,
 )
 from scene_batch.model.predictor import Predictor
+from scene_batch.outputs import remote_storage as remote
 from scene_batch.outputs import saved
 from scene_batch.outputs.ledger import Ledger
-from scene_batch.outputs import remote_storage as remote
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.tables.run_record import Tally
