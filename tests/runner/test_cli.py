@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scene_batch.cli.run import AutoOrCount, CountOrShare
-from support import command, process_environment, save_photo, scene_batch
+from support import ROOT, command, process_environment, save_photo, scene_batch
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_a_command_without_its_extra_names_the_pip_command(
         f"import sys; sys.modules[{missing!r}] = sys.modules['tensorflow'] = None\n"
         "from scene_batch.cli import main; main()"
     )
-    config = Path(__file__).parents[2] / "configs" / "intel-150.toml"
+    config = ROOT / "configs" / "intel-150.toml"
     words = {"train": ["x", "--config", str(config), "--out", "y"], "export": ["x", "--out", "y"]}
     done = subprocess.run(
         [sys.executable, "-c", code, name, *words[name]],
