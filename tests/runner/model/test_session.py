@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import pytest
 
-from scene_batch import processors as cpus
+from scene_batch import processors
 from scene_batch.errors import (
     ModelError,
     ModelNotFoundError,
@@ -312,8 +312,8 @@ def test_a_processor_says_whether_it_has_bf16(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     for flags, has in (("fpu avx512_bf16 sse", True), ("fpu avx2 sse", False)):
         cpuinfo.write_text(f"processor : 0\nflags : {flags}\n")
-        assert cpus.has_bf16(cpuinfo) is has
-    assert not cpus.has_bf16(tmp_path / "none")
+        assert processors.has_bf16(cpuinfo) is has
+    assert not processors.has_bf16(tmp_path / "none")
 
 
 def test_a_small_model_takes_more_photos_at_a_time(colour_model: Path) -> None:
@@ -435,4 +435,4 @@ def test_threads_follow_the_containers_quota(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
-    assert cpus.usable_cpus(tmp_path, tmp_path / "mine") == usable
+    assert processors.usable_cpus(tmp_path, tmp_path / "mine") == usable

@@ -623,12 +623,12 @@ def test_the_last_save_is_not_broken_by_a_signal(
     """SIGTERM in the very sync of the last part."""
     code = (
         "import os, signal, sys\n"
-        "from scene_batch.outputs import local_storage as local\n"
-        "real = local.sync\n"
+        "from scene_batch.outputs import local_storage\n"
+        "real = local_storage.sync\n"
         "def sync(path):\n"
         "    if path.name == 'part.partial': os.kill(os.getpid(), signal.SIGTERM)\n"
         "    real(path)\n"
-        "if sys.argv.pop(1) == 'hook': local.sync = sync\n"
+        "if sys.argv.pop(1) == 'hook': local_storage.sync = sync\n"
         "from scene_batch.cli import main; main()\n"
     )
     out = tmp_path / "p.parquet"

@@ -27,8 +27,7 @@ from scene_batch.errors import (
     UsageError,
 )
 from scene_batch.model.predictor import Predictor
-from scene_batch.outputs import remote_storage as remote
-from scene_batch.outputs import saved
+from scene_batch.outputs import remote_storage, saved
 from scene_batch.outputs.ledger import Ledger
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
@@ -539,7 +538,7 @@ def test_a_large_table_is_put_in_pieces(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(remote, "MULTIPART_BYTES", 5 << 20)
+    monkeypatch.setattr(remote_storage, "MULTIPART_BYTES", 5 << 20)
     long = tmp_path / ("n" * 200) / ("m" * 200)
     photos.rename(tmp_path / "p")
     names = "\n".join([f"{long}/{number:09}.png" for number in range(60_000)])

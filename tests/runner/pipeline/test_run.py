@@ -17,7 +17,6 @@ import pytest
 from scene_batch.classifier import Classifier
 from scene_batch.errors import AccountingError, OutputError, OutputExistsError, SourceError
 from scene_batch.model.predictor import Predictor
-from scene_batch.pipeline import run as pipeline
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.pipeline.thread_plan import REMOTE_READERS
@@ -105,7 +104,7 @@ def test_read_ahead_is_bounded(
     names = tmp_path / "names.txt"
     names.write_text(f"{photo}\n" * 500)
     listing = Listing([f"@{names}"])
-    monkeypatch.setattr(pipeline, "Listing", lambda sources, **more: listing)
+    monkeypatch.setattr("scene_batch.pipeline.run.Listing", lambda sources, **more: listing)
     ahead = []
 
     def watch(tally: Tally) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scene_batch.pipeline import thread_plan as staffing
+from scene_batch.pipeline import thread_plan
 from scene_batch.pipeline.thread_plan import Staff, hint
 from scene_batch.tables.run_record import bottleneck
 
@@ -24,7 +24,7 @@ def _session(
 
 @pytest.fixture(autouse=True)
 def four_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staffing, "usable_cpus", lambda: 4)
+    monkeypatch.setattr(thread_plan, "usable_cpus", lambda: 4)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
 
 
@@ -103,7 +103,7 @@ def test_the_busiest_stage_is_the_bottleneck_and_a_setting_is_named_where_one_he
 def test_what_is_installed_already_need_not_be_installed(
     flavour: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staffing, "installed_flavours", lambda: [flavour])
+    monkeypatch.setattr(thread_plan, "installed_flavours", lambda: [flavour])
     monkeypatch.setattr("scene_batch.model.providers.installed_flavours", lambda: [flavour])
     session = _session()
     staff = Staff.of(session, workers=None, remote=False)
