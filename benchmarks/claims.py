@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "runner")]
 
 from scene_batch.model.card import ModelCard  # noqa: E402
+from scene_batch.model.compute_options import ComputeOptions  # noqa: E402
 from scene_batch.model.predictor import Predictor  # noqa: E402 - where the repository is
 from scene_batch.model.preprocess import Preprocess  # noqa: E402
 from scene_batch.pipeline.bench import Setting, measure  # noqa: E402
@@ -83,7 +84,9 @@ def model_that_costs_nothing(path: Path) -> Path:
 
 def python_around_each_photo(photos: Path, folder: Path) -> str:
     """Photos/s of a run with that model, against decoding alone in a bare pool of threads."""
-    predictor = Predictor.open(model_that_costs_nothing(folder / "patch.onnx"), provider="cpu")
+    predictor = Predictor.open(
+        model_that_costs_nothing(folder / "patch.onnx"), ComputeOptions("cpu")
+    )
     paths = [str(path) for path in sorted(photos.rglob("*.jpg"))]
 
     def decode(path: str) -> None:
@@ -136,10 +139,10 @@ def auto_against_the_best(title: str, photos: Path, processors: Sequence[int]) -
         cpus = usable_cpus()
         refs: list[ImageRef] = list(islice(Listing([str(photos)]), 500))
         settings = [
-            Setting("cpu"),
-            *(Setting("cpu", batch_size=size) for size in (1, 2, 4, 8, 16)),
-            *(Setting("cpu", threads=threads) for threads in range(1, cpus + 2)),
-            *(Setting("cpu", workers=workers) for workers in (cpus + 1, 2 * cpus)),
+            Setting(ComputeOptions("cpu")),
+            *(Setting(ComputeOptions("cpu", batch_size=size)) for size in (1, 2, 4, 8, 16)),
+            *(Setting(ComputeOptions("cpu", threads=threads)) for threads in range(1, cpus + 2)),
+            *(Setting(ComputeOptions("cpu"), workers) for workers in (cpus + 1, 2 * cpus)),
         ]
         auto = settings[0]
         rates: dict[Setting, list[float]] = {}

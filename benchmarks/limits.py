@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runner"))
 
 from PIL import Image
 
+from scene_batch.model.compute_options import ComputeOptions, Provider
 from scene_batch.model.decode import decode
 from scene_batch.model.preprocess import Preprocess
-from scene_batch.model.providers import Provider
 from scene_batch.model.session import Session
 from scene_batch.processors import usable_cpus
 from scene_batch.records import Decoded, ImageRef, Pixels
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=1000, help="photos; they are kept in memory")
     parser.add_argument("--provider", choices=get_args(Provider), default="cpu")
     options = parser.parse_args()
-    session = Session.open(options.model, provider=options.provider)
+    session = Session.open(options.model, ComputeOptions(options.provider))
     photos = sorted(options.photos.rglob("*.jpg"))[: options.limit]
     decoding, pixels = decode_rate(photos, session.card.preprocess)
     computing = session_rate(session, pixels)

@@ -46,7 +46,7 @@ class Clock:
 
 def main() -> None:
     """Measure and print."""
-    clock = Clock(SavedOutput, "_take_up", "save", "commit", "__exit__")
+    clock = Clock(SavedOutput, "__enter__", "save", "commit", "__exit__")
     predictor = Predictor.open()
     shares = []
     for number in range(ROUNDS):

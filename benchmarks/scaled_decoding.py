@@ -22,6 +22,7 @@ from photos import enlarged_jpeg
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "runner")]
 
+from scene_batch.model.compute_options import ComputeOptions  # noqa: E402
 from scene_batch.model.decode import decode  # noqa: E402
 from scene_batch.model.predictor import Predictor  # noqa: E402 - where the repository is
 from scene_batch.records import Decoded, ImageRef, Pixels  # noqa: E402
@@ -41,7 +42,7 @@ def both(photo: Path, number: int) -> tuple[Pixels, Pixels]:
 
 @cache
 def _classifier() -> Predictor:
-    return Predictor.open(provider="cpu", threads=1)
+    return Predictor.open(options=ComputeOptions("cpu", threads=1))
 
 
 def _every(photos: list[Path]) -> Iterator[tuple[Pixels, Pixels]]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
 from support import save_colour_model, save_shade
 
@@ -31,7 +32,7 @@ def colour_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def colours(colour_model: Path) -> Predictor:
     """That model, ready."""
-    return Predictor.open(colour_model, provider="cpu", batch_size=8)
+    return Predictor.open(colour_model, ComputeOptions("cpu", batch_size=8))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from scene_batch.model.card import GoldenVector, ModelCard
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.decode import decode
 from scene_batch.model.golden import pixels_sha256
 from scene_batch.model.preprocess import Preprocess
@@ -56,7 +57,7 @@ def save_colour_model(path: Path, **card: Any) -> Path:
     """
     made = _card(card)
     onnx.save(_network(made), path)
-    session = Session.open(path, provider="cpu")
+    session = Session.open(path, ComputeOptions("cpu"))
     vectors = [_vector(session, colour) for colour in COLOURS]
     onnx.save(_network(_card({"golden": tuple(vectors)} | card)), path)
     return path

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnx
 
 from scene_batch.model.card import ModelCard
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.session import Session
 from scene_batch.records import Pixels
 from scene_batch_export import photos
@@ -26,7 +27,7 @@ def outputs(
 ) -> Probabilities:
     """What the runner's own session computes with the file, saved as ``workshop``."""
     save(model, card, workshop)
-    session = Session.open(workshop, provider="cpu")
+    session = Session.open(workshop, ComputeOptions("cpu"))
     size = session.batch_size
     return np.concatenate(
         [

@@ -17,7 +17,7 @@ def check_place(out: Path, *, overwrite: bool) -> None:
         raise UsageError(f"--out {str(out)!r}: a model file ends in .onnx")
     check_folder(out.parent)
     if out.exists() and not overwrite:
-        raise OutputExistsError(f"{str(out)!r} is already there; replace it with --overwrite")
+        raise OutputExistsError(str(out))
 
 
 def save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:

@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Classifier",
+    "ComputeOptions",
     "ImageRef",
     "ModelCard",
     "Prediction",
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from scene_batch.classifier import Classifier
     from scene_batch.errors import SceneBatchError
     from scene_batch.model.card import ModelCard
+    from scene_batch.model.compute_options import ComputeOptions
     from scene_batch.records import ImageRef, Prediction, Unreadable
 
 _HOMES = {
     "Classifier": "scene_batch.classifier",
+    "ComputeOptions": "scene_batch.model.compute_options",
     "ImageRef": "scene_batch.records",
     "ModelCard": "scene_batch.model.card",
     "Prediction": "scene_batch.records",

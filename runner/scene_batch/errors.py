@@ -27,6 +27,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+_REPORT_IT = ": this is a defect of scene-batch, please report it; no table was written"
+
 
 class SceneBatchError(Exception):
     """Anything a user can mend: its text is one line that names the remedy."""
@@ -49,7 +53,13 @@ class SourceNotFoundError(SourceError, FileNotFoundError):
 
 
 class HungReadsError(SourceError):
-    """As many reads hang as there are workers: the storage does not answer."""
+    """As many reads hang as there are threads that read: the storage does not answer."""
+
+    def __init__(self, reads: int, seconds: float) -> None:
+        super().__init__(
+            f"{reads} reads have not answered for {seconds:g} s each: check the disk or the"
+            " network; the same command continues"
+        )
 
 
 class StormError(SourceError):
@@ -63,9 +73,17 @@ class OutputError(SceneBatchError):
 class OutputExistsError(OutputError, FileExistsError):
     """The output is already there."""
 
+    def __init__(self, name: str, remedy: str = "; replace it with --overwrite") -> None:
+        super().__init__(f"{name!r} is already there{remedy}")
+
 
 class OutputBusyError(OutputError):
     """Another process writes this output."""
+
+    @classmethod
+    def being_written(cls, name: str, sign: str = "") -> Self:
+        """The error where another process is at it, and the sign of that, if there is one."""
+        return cls(f"another process is writing {name!r}{sign}; wait for it or name another output")
 
 
 class LedgerError(OutputError):
@@ -98,6 +116,9 @@ class ProviderError(SceneBatchError):
 
 class AccountingError(SceneBatchError):
     """Photos found and rows written differ: a defect of scene-batch."""
+
+    def __init__(self, what: str, remedy: str = _REPORT_IT) -> None:
+        super().__init__(f"{what}{remedy}")
 
 
 class TrainingError(SceneBatchError):

@@ -51,7 +51,7 @@ _ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where in its job a photo was found: a run continues behind the last one that it saved."""
 
     source: int = 0
@@ -74,15 +74,15 @@ class ImageRef:
     """Size when it was listed; None where it is not known."""
     modified_at: int | None = None
     """Modification time when it was listed, in microseconds since 1970 UTC; None if unknown."""
-    place: Place = Place()
+    position: Position = Position()
     e_tag: str | None = field(default=None, compare=False)
     """What a store says of its content when it was listed."""
 
     @property
-    def position(self) -> tuple[int, int, bytes]:
-        """What orders the photos of a job: source, then line of a list or path, bytewise."""
-        place = self.place
-        return place.source, place.line or 0, b"" if place.line else os.fsencode(self.path)
+    def order_key(self) -> tuple[int, int, bytes]:
+        """The order of a job's photos: by source, then by line of a list or by path, bytewise."""
+        source, line = self.position.source, self.position.line
+        return source, line or 0, b"" if line else os.fsencode(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +137,9 @@ Row: TypeAlias = Prediction | Unreadable
 """What becomes exactly one row of the table."""
 
 
-def moved(row: Row, place: Place) -> Row:
-    """The same row with another place in its job."""
-    return replace(row, ref=replace(row.ref, place=place))
+def moved(row: Row, position: Position) -> Row:
+    """The same row with another position in its job."""
+    return replace(row, ref=replace(row.ref, position=position))
 
 
 @dataclass(frozen=True, slots=True)

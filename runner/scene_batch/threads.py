@@ -1,4 +1,4 @@
-"""Threads that take work in turn, some of which may hang in a read."""
+"""Daemon threads that do work in turn and hand back futures; one that hangs can be replaced."""
 
 from __future__ import annotations
 
@@ -6,49 +6,43 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Generic, Self, TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
+Work: TypeAlias = Callable[[], None]
 
 JOIN_SECONDS = 2.0
 """How long closing waits for threads; those that still work then end with the process."""
 
-Work: TypeAlias = Callable[[], bool]
-"""What a thread does; False: another thread is here in its place meanwhile, and it may go."""
+
+def begin(call: Callable[[], Result]) -> Future[Result]:
+    """Begin a call in a thread of its own; signals are served while its result is waited for."""
+    future: Future[Result] = Future()
+    work = partial(fulfil, future, call)
+    threading.Thread(target=work, name="scene-batch-call", daemon=True).start()
+    return future
 
 
-class Later(Generic[Result]):
-    """A call that has begun in a thread; signals are served while its result is waited for."""
+def fulfil(future: Future[Result], call: Callable[[], Result]) -> None:
+    """Make a call for a future, unless it was cancelled; what it raises becomes the future's."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call()
+    except BaseException as error:  # noqa: BLE001 - raised where the result is taken
+        future.set_exception(error)
+    else:
+        future.set_result(result)
 
-    def __init__(self, call: Callable[[], Result]) -> None:
-        self._call = call
-        self._done = threading.Event()
-        self._value: Result
-        self._error: BaseException | None = None
-        threading.Thread(target=self._run, name="scene-batch-later", daemon=True).start()
 
-    def result(self) -> Result:
-        """What the call returned, or what it raised."""
-        self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-    def __enter__(self) -> Self:
-        """Enter: leaving waits for the call, which may be in a library that cannot be left."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave."""
-        self._done.wait()
-
-    def _run(self) -> None:
-        try:
-            self._value = self._call()
-        except BaseException as error:  # noqa: BLE001 - raised where the result is taken
-            self._error = error
-        self._done.set()
+def settle(future: Future[Result], result: Result) -> None:
+    """Give a future its result from outside, unless it was cancelled meanwhile."""
+    with suppress(InvalidStateError):
+        future.set_result(result)
 
 
 class Pool:
@@ -59,44 +53,54 @@ class Pool:
     """
 
     def __init__(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"a pool needs at least 1 thread, not {size}")
         self.size = size
         self._work: SimpleQueue[Work | None] = SimpleQueue()
         self._urgent: deque[Work] = deque()
         self._threads: list[threading.Thread] = []
+        self._replaced: set[threading.Thread] = set()
         for _ in range(size):
-            self.replace_one()
+            self._start_one()
 
-    def submit(self, work: Work, *, urgent: bool = False) -> None:
-        """Queue work; urgent work is done before all that waits."""
+    def submit(self, call: Callable[[], Result], *, urgent: bool = False) -> Future[Result]:
+        """Queue a call; an urgent one goes before all that waits."""
+        future: Future[Result] = Future()
+        self.put(partial(fulfil, future, call), urgent=urgent)
+        return future
+
+    def put(self, work: Work, *, urgent: bool = False) -> None:
+        """Queue work that raises nothing and returns nothing."""
         if urgent:
             self._urgent.append(work)
             work = _look  # wakes a thread
         self._work.put(work)
 
-    def replace_one(self) -> None:
-        """Start a thread in place of the one that hangs; if that comes back, it goes."""
-        thread = threading.Thread(target=self._run, name="scene-batch", daemon=True)
-        thread.start()
-        self._threads.append(thread)
+    def replace(self, thread: threading.Thread) -> None:
+        """Start a thread in the place of one that hangs; if that comes back, it ends.
+
+        Raises:
+            RuntimeError: The system has no thread to spare.
+        """
+        self._start_one()
+        self._replaced.add(thread)
 
     def stop(self) -> None:
-        """Drop what has not begun, and let the threads go."""
-        try:
+        """Drop what has not begun, and let the threads end."""
+        with suppress(Empty):
             while True:
                 self._work.get_nowait()
-        except Empty:
-            pass
         self._urgent.clear()
         for _ in self._threads:
             self._work.put(None)
 
     def join(self, until: float) -> None:
-        """Wait for them, but not beyond a moment of the monotonic clock."""
+        """Wait for the threads, but not beyond a moment of the monotonic clock."""
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 
     def __enter__(self) -> Self:
-        """Enter: leaving lets the threads go, and waits a little for what they have begun."""
+        """Enter: leaving stops the threads, and waits a little for what they have begun."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,15 +108,23 @@ class Pool:
         self.stop()
         self.join(time.monotonic() + JOIN_SECONDS)
 
+    def _start_one(self) -> None:
+        thread = threading.Thread(target=self._run, name="scene-batch", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
     def _run(self) -> None:
-        while True:
+        this = threading.current_thread()
+        while this not in self._replaced:
             try:
                 work: Work | None = self._urgent.popleft()
             except IndexError:
                 work = self._work.get()
-            if work is None or not work():
+            if work is None:
                 return
+            work()
+            del work  # it may hold a photo, and the next one may be long in coming
 
 
-def _look() -> bool:
-    return True
+def _look() -> None:
+    """Do nothing: the thread that was woken looks for urgent work."""

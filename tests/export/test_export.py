@@ -23,6 +23,7 @@ from scene_batch.errors import (
     UsageError,
 )
 from scene_batch.model import golden
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
 from scene_batch.model.session import Session
 from scene_batch.records import Prediction
@@ -54,7 +55,7 @@ def test_the_file_computes_what_keras_does(tiny_run: RunFolder, fp32: Path) -> N
     pixels = np.random.default_rng(8).integers(0, 256, (40, 71, 71, 3), np.uint8)
     model = keras.models.load_model(tiny_run.model, compile=False)
     theirs = keras.ops.convert_to_numpy(model(pixels, training=False))
-    session = Session.open(fp32, batch_size=8)
+    session = Session.open(fp32, ComputeOptions(batch_size=8))
     ours = [session.probabilities(list(pixels[i : i + 8])) for i in range(0, 40, 8)]
     difference = compare(np.concatenate(ours), theirs)
     assert difference.agreement == 1
@@ -82,11 +83,12 @@ def test_fp16_takes_and_gives_what_fp32_does(
     assert sum(len(w.raw_data) for w in halves) > 0.9 * path.stat().st_size
     pixels = np.random.default_rng(8).integers(0, 256, (24, 71, 71, 3), np.uint8)
     ours, theirs = (
-        Session.open(file, batch_size=24).probabilities(list(pixels)) for file in (path, fp32)
+        Session.open(file, ComputeOptions(batch_size=24)).probabilities(list(pixels))
+        for file in (path, fp32)
     )
     difference = compare(ours, theirs)
     assert 0 < difference.largest < 1e-2
-    results = golden.check(Predictor.open(path, provider="cpu"))
+    results = golden.check(Predictor.open(path, ComputeOptions("cpu")))
     assert all(result.passed for result in results)
     assert Session.open(path).card.metrics["exported"]["fp16"]["agreement"] == 1
 
@@ -174,7 +176,7 @@ def test_the_card_says_where_it_comes_from(fp32: Path, tiny_run: RunFolder) -> N
 
 @pytest.mark.parametrize("file", ["fp32", "int8"])
 def test_the_golden_photos_verify(file: str, request: pytest.FixtureRequest) -> None:
-    predictor = Predictor.open(request.getfixturevalue(file), provider="cpu")
+    predictor = Predictor.open(request.getfixturevalue(file), ComputeOptions("cpu"))
     results = golden.check(predictor)
     assert len(results) == 6
     assert all(result.passed and result.same_pixels for result in results)

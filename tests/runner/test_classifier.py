@@ -13,8 +13,12 @@ import pytest
 
 import scene_batch
 from scene_batch import Classifier, Prediction, SceneBatchError, Unreadable
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
+from scene_batch.pipeline.engine import Engine
+from scene_batch.pipeline.thread_plan import ThreadPlan
 from scene_batch.records import Decoded, ImageRef
+from scene_batch.sources.reading import Reader
 from support import SIDE, save_photo
 
 
@@ -115,10 +119,12 @@ def test_threads_may_share_a_classifier(classifier: Classifier) -> None:
         assert all(pool.map(tops, range(40)))
 
 
-@pytest.mark.parametrize("wrong", [{"provider": "gpu"}, {"batch_size": 0}, {"threads": -1}])
-def test_arguments_that_are_none_are_refused(wrong: dict[str, Any], colour_model: Path) -> None:
+@pytest.mark.parametrize(
+    "wrong", [{"provider": "gpu"}, {"batch_size": 0}, {"batch_size": 5000}, {"threads": -1}]
+)
+def test_options_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SceneBatchError, match=next(iter(wrong))):
-        Classifier.load(colour_model, **wrong)
+        ComputeOptions(**wrong)
 
 
 def test_the_public_names_are_there() -> None:
@@ -129,13 +135,15 @@ def test_the_public_names_are_there() -> None:
 
 
 def test_a_batch_size_that_shrinks_ends_the_batch_that_is_being_formed(colour_model: Path) -> None:
-    predictor = Predictor.open(colour_model, provider="cpu", batch_size=8)
+    predictor = Predictor.open(colour_model, ComputeOptions("cpu", batch_size=8))
     pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
 
     def photos() -> Iterator[Decoded]:
         for number in range(20):
             if number == 6:
-                predictor.session.batch_size = 4
+                predictor.session._calls.batch_size = 4
             yield Decoded(ImageRef(str(number)), pixels)
 
-    assert [len(batch.items) for batch in predictor.batches(photos())] == [7, 4, 4, 4, 1]
+    plan = ThreadPlan.of(predictor.session, workers=1, remote=False)
+    batches = Engine(predictor, Reader(), plan, 60.0)._batches(photos())
+    assert [len(batch.items) for batch in batches] == [7, 4, 4, 4, 1]

@@ -10,6 +10,7 @@ from pathlib import Path
 import tomli_w
 
 from scene_batch.model import golden
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
 from scene_batch_export.exporting import Wish, export
 from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
@@ -43,5 +44,5 @@ def test_what_jax_trains_tensorflow_exports(labelled: Path, tmp_path: Path) -> N
     assert b"validation accuracy" in done.stderr
     assert RunFolder.open(run).read_metrics()["backend"] == "jax"
     export(Wish(run, tmp_path / "m.onnx"), lambda _: None)
-    results = golden.check(Predictor.open(tmp_path / "m.onnx", provider="cpu"))
+    results = golden.check(Predictor.open(tmp_path / "m.onnx", ComputeOptions("cpu")))
     assert all(result.passed for result in results)

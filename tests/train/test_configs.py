@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from scene_batch.model import golden
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
 from scene_batch_export.exporting import Wish, export
 from scene_batch_train.recipe import Recipe
@@ -50,7 +51,7 @@ def test_a_config_comes_to_a_verified_model_file(config: Path, tmp_path: Path) -
     history = RunFolder.open(tmp_path / "run").read_history()
     assert len(history) == 1 + min(1, recipe.fine_tune.epochs)
     export(Wish(tmp_path / "run", tmp_path / "m.onnx"), lambda _: None)
-    predictor = Predictor.open(tmp_path / "m.onnx", provider="cpu")
+    predictor = Predictor.open(tmp_path / "m.onnx", ComputeOptions("cpu"))
     assert all(result.passed for result in golden.check(predictor))
     assert len(predictor.session.card.classes) == classes
 

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from scene_batch.errors import TrainingError
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.session import Session
 from scene_batch_export.exporting import Wish, export
 from scene_batch_train import retraining
@@ -100,7 +101,7 @@ def test_good_photos_in_a_new_look_are_learned(run: Path, tmp_path: Path) -> Non
     } < validation
     assert not (tmp_path / "run.next").exists()
     export(Wish(run, tmp_path / "m.onnx"), lambda _: None)
-    card = Session.open(tmp_path / "m.onnx", provider="cpu").card
+    card = Session.open(tmp_path / "m.onnx", ComputeOptions("cpu")).card
     assert (card.version, card.training["from"]["version"]) == ("1.1.0", "1.0.0")
 
 

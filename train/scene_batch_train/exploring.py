@@ -88,7 +88,7 @@ def explore(data: Path, test: Path | None, out: Path) -> list[str]:
         OutputExistsError: ``out`` is already there.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputExistsError(f"{str(out)!r} is already there; give --out a new folder")
+        raise OutputExistsError(str(out), "; give --out a new folder")
     found = _look(data, test)
     if not found.seen.looks:
         raise TrainingError(f"no photo of {str(data)!r} can be read")

@@ -16,10 +16,11 @@ from scene_batch.errors import TrainingError
 from scene_batch.model.decode import decode
 from scene_batch.model.preprocess import Preprocess
 from scene_batch.processors import usable_cpus
-from scene_batch.read_ahead import prefetch
+from scene_batch.read_ahead import read_ahead
 from scene_batch.records import Decoded, ImageRef, Unreadable, printable
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import read
+from scene_batch.threads import Pool
 from scene_batch_train.progress import progress_bar
 
 Outcome = TypeVar("Outcome")
@@ -125,7 +126,10 @@ def each(
     """What ``work`` makes of each photo, in order, by a thread for each usable core."""
     workers = usable_cpus()
     outcome: Outcome
-    with progress_bar(len(photos), title, "photo") as bar:
-        for outcome in prefetch(work, photos, workers=workers, depth=8 * workers):
+    with progress_bar(len(photos), title, "photo") as bar, Pool(workers) as pool:
+        outcomes = read_ahead(
+            lambda photo: pool.submit(lambda: work(photo)), photos, depth=8 * workers
+        )
+        for outcome in outcomes:
             yield outcome
             bar.update()

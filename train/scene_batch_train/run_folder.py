@@ -48,10 +48,10 @@ class RunFolder:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if run.is_finished:
                 raise OutputExistsError(
-                    f"{str(path)!r} holds a finished training run; give --out a new folder"
+                    str(path), ": a finished training run; give --out a new folder"
                 )
             if not run.config.is_file():
-                raise OutputExistsError(f"{str(path)!r} is already there; give --out a new folder")
+                raise OutputExistsError(str(path), "; give --out a new folder")
         return run
 
     @classmethod

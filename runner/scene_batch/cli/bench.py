@@ -9,19 +9,20 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scene_batch.cli.config import config_option
 from scene_batch.cli.options import SWITCH_SECONDS, provider_option
 from scene_batch.errors import OutputExistsError, UsageError
+from scene_batch.model.compute_options import ComputeOptions, Provider
 
 if TYPE_CHECKING:
-    from scene_batch.model.providers import Provider
     from scene_batch.pipeline.bench import Measured, Setting
     from scene_batch.records import ImageRef
 
@@ -67,21 +68,23 @@ def command(
       scene-batch run ./seg_pred --out preds.parquet --config job.toml
     """
     if write is not None and write.exists() and not overwrite:
-        raise OutputExistsError(f"{str(write)!r} is already there; replace it with --overwrite")
+        raise OutputExistsError(str(write))
     if write is not None and not write.absolute().parent.is_dir():
         raise UsageError(f"--write: no folder {str(write.parent)!r}; make it first")
     sys.setswitchinterval(SWITCH_SECONDS)  # as run does
-    from scene_batch.model.providers import installed_providers, load_runtime
+    from scene_batch.model.providers import installed_providers
+    from scene_batch.model.runtime import load_runtime
     from scene_batch.pipeline.bench import auto, best, rates, sweep
 
     providers: list[Provider] = [provider]
     if provider == "auto":
         providers = ["openvino"] if bf16 else installed_providers(load_runtime())
+    asked = [ComputeOptions(provider, bf16=bf16) for provider in providers]
     found: list[Measured] = []
     with _photos(photos) as refs:
         click.echo(_row("provider", "batch size", "threads", "workers", "photos/s"))
         for measured in sweep(
-            model, refs, providers, seconds=seconds, bf16=bf16, note=partial(click.echo, err=True)
+            model, refs, asked, seconds=seconds, note=partial(click.echo, err=True)
         ):
             found.append(measured)
             click.echo(_line(measured))
@@ -90,7 +93,7 @@ def command(
     by_setting, fastest = rates(found), best(found)
     click.echo(f"fastest: {_words(fastest, by_setting[fastest])}")
     share = by_setting[auto(found)] / by_setting[fastest]
-    click.echo(f"auto on {fastest.provider}: {share:.2f} of it")
+    click.echo(f"auto on {fastest.compute.provider}: {share:.2f} of it")
     if write is not None:
         write.write_text(_config(fastest, model), encoding="utf-8")
         click.echo(f"run --config {write} uses it")
@@ -130,31 +133,38 @@ def _row(*cells: str) -> str:
 
 
 def _line(measured: Measured) -> str:
-    asked, took = measured.setting, measured.took
-    cells = [took.provider + (" bf16" if took.bf16 else "")]
+    asked, took = _values(measured.setting), _values(measured.took)
+    cells = [f"{took['provider']}{' bf16' if took['bf16'] else ''}"]
     for name in ("batch_size", "threads", "workers"):
-        cells.append(f"{getattr(took, name)}{'' if getattr(asked, name) else ' auto'}")
+        cells.append(f"{took[name]}{'' if asked[name] else ' auto'}")
     return _row(*cells, f"{measured.photos_per_second:.0f}")
 
 
+def _values(setting: Setting) -> dict[str, Any]:
+    """A setting by the names of run's options."""
+    return {**asdict(setting.compute), "workers": setting.workers}
+
+
 def _words(setting: Setting, photos_per_second: float) -> str:
+    compute = setting.compute
     return (
-        f"provider {setting.provider}{' in bf16' if setting.bf16 else ''},"
-        f" batch size {setting.batch_size}, {setting.threads} threads, {setting.workers} workers:"
+        f"provider {compute.provider}{' in bf16' if compute.bf16 else ''},"
+        f" batch size {compute.batch_size}, {compute.threads} threads, {setting.workers} workers:"
         f" {photos_per_second:.0f} photos/s"
     )
 
 
 def _config(setting: Setting, model: Path | None) -> str:
+    compute = setting.compute
     lines = [
         f"# Measured by scene-batch bench on {os.uname().nodename}, {time.strftime('%Y-%m-%d')}.",
         "[run]",
         # A JSON string is a TOML one.
         *([f"model = {json.dumps(str(model.resolve()), ensure_ascii=False)}"] if model else []),
-        f'provider = "{setting.provider}"',
-        f"batch_size = {setting.batch_size}",
-        f"threads = {setting.threads}",
+        f'provider = "{compute.provider}"',
+        f"batch_size = {compute.batch_size}",
+        f"threads = {compute.threads}",
         f"workers = {setting.workers}",
-        *(["bf16 = true"] if setting.bf16 else []),
+        *(["bf16 = true"] if compute.bf16 else []),
     ]
     return "\n".join(lines) + "\n"

@@ -58,7 +58,7 @@ def _version(name: str) -> str:
 
 
 def _runtime(_: Path) -> Iterator[str]:
-    from scene_batch.model.providers import installed_flavours, load_runtime
+    from scene_batch.model.runtime import installed_flavours, load_runtime
 
     runtime = load_runtime()
     yield f"{', '.join(installed_flavours()) or 'onnxruntime'} {runtime.__version__}"
@@ -75,10 +75,10 @@ def _folder(folder: Path) -> Iterator[str]:
     from scene_batch.outputs.ledger import Ledger
     from scene_batch.outputs.storage import open_storage
 
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        ledger = Ledger(open_storage(os.path.join(place, "preds.parquet")))  # noqa: PTH118 - a name
-        ledger.begin({})
-        ledger.close()
+    with tempfile.TemporaryDirectory(dir=folder) as inside:
+        name = os.path.join(inside, "preds.parquet")  # noqa: PTH118 - a name
+        with Ledger(open_storage(name)) as ledger:
+            ledger.begin({})
     yield f"{str(folder.resolve())!r} takes tables, locks and all"
 
 

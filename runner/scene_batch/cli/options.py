@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import click
+
+from scene_batch.model.compute_options import Provider
 
 SWITCH_SECONDS = 0.0005
 """How long one thread may run Python while others wait for it, instead of 5 ms."""
 
 provider_option = click.option(
     "--provider",
-    type=click.Choice(["auto", "cpu", "cuda", "openvino"]),
+    type=click.Choice(get_args(Provider)),
     default="auto",
     show_default=True,
     help="What computes; auto takes the fastest that runs, the others never become another.",

@@ -13,7 +13,8 @@ import click
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from scene_batch.tables.run_record import RunRecord, Tally
+    from scene_batch.outputs.tally import Tally
+    from scene_batch.tables.run_record import RunRecord
 
 LINE_SECONDS = 10.0
 """Without a terminal, a line that often: a log that is readable and shows life."""

@@ -8,7 +8,6 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,15 +17,13 @@ from scene_batch.cli.config import config_option
 from scene_batch.cli.options import SWITCH_SECONDS, provider_option
 from scene_batch.cli.progress import Progress
 from scene_batch.errors import Interrupted
+from scene_batch.model.compute_options import MOST, ComputeOptions, Provider
 from scene_batch.pipeline.interruption import Interruption
 
 if TYPE_CHECKING:
-    from scene_batch.model.providers import Provider
     from scene_batch.tables.run_record import RunRecord
 
 TOO_MANY_UNREADABLE = 3
-MOST = 1024
-"""Threads, or photos at a time; beyond that somebody mistyped."""
 LONGEST_SECONDS = 86_400.0
 
 _COUNT = re.compile("[0-9]{1,18}")
@@ -175,10 +172,6 @@ def command(
       scene-batch run s3://bucket/photos --out s3://bucket/preds.parquet --shard auto/8
       find . -name '*.jpg' -mtime -1 | scene-batch run @- --out - | jq .class
     """
-    if overwrite and (update or retry_unreadable):
-        raise click.UsageError("--overwrite replaces PATH, --update and --retry-unreadable keep it")
-    if prune and not update:
-        raise click.UsageError("--prune goes with --update")
     # What Pillow has to say of a photo is in its row, or it was read all the same.
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -186,55 +179,30 @@ def command(
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     # Threads that come back from a decoder wait less for their turn in Python.
     sys.setswitchinterval(SWITCH_SECONDS)
-    with (
-        Progress(quiet=quiet, as_json=log_json) as progress,
-        Interruption() as interruption,
-        ExitStack() as threads_in_hand,
-    ):
+    with Progress(quiet=quiet, as_json=log_json) as progress, Interruption() as interruption:
         try:
             with interruption.held_off():  # a library's import must not be broken off
-                from scene_batch.model.session import Session
-                from scene_batch.threads import Later
-
-                opening = Later(
-                    lambda: Session.open(
-                        model,
-                        provider=provider,
-                        batch_size=batch_size,
-                        threads=threads,
-                        bf16=bf16,
-                    )
-                )
-                threads_in_hand.enter_context(opening)
-                from scene_batch.model.predictor import Predictor
-                from scene_batch.outputs.name import check_name
-                from scene_batch.pipeline import run as pipeline  # meanwhile
                 from scene_batch.pipeline.job import Job
+                from scene_batch.pipeline.opening import run_job
                 from scene_batch.sources.shard import Shard
 
-                share = None if shard is None else Shard.parse(shard)
-                check_name(out)
-                out = share.name(out) if share else out
                 job = Job(
                     sources,
                     out,
+                    model=model,
+                    compute=ComputeOptions(provider, batch_size, threads, bf16),
+                    top_k=top_k,
                     overwrite=overwrite,
                     update=update,
                     prune=prune,
                     retry_unreadable=retry_unreadable,
                     restart=restart,
-                    shard=share,
+                    shard=None if shard is None else Shard.parse(shard),
                     limit=limit,
                     workers=workers,
                     read_timeout=read_timeout,
                 )
-            listing = pipeline.open_sources(job)  # what is wrong with them is said first
-            with interruption.held_off():
-                predictor = Predictor.of(opening.result(), top_k)
-            progress.note(predictor.session.note)
-            if not listing.continuable or out == "-":
-                progress.note("a pipe is read or written: this run cannot be continued")
-            record = pipeline.run(job, predictor, progress.update, interruption, listing)
+            record = run_job(job, progress, interruption)
             progress.summary(record)
         except Interrupted as interrupted:
             progress.note("interrupted; run the same command again")

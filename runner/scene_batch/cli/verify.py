@@ -10,7 +10,7 @@ import click
 from scene_batch.cli.options import provider_option
 
 if TYPE_CHECKING:
-    from scene_batch.model.providers import Provider
+    from scene_batch.model.compute_options import Provider
 
 
 @click.command("verify")
@@ -27,9 +27,10 @@ def command(model: Path | None, provider: Provider) -> None:
       scene-batch verify m.onnx
     """
     from scene_batch.model import golden
+    from scene_batch.model.compute_options import ComputeOptions
     from scene_batch.model.predictor import Predictor
 
-    predictor = Predictor.open(model, provider=provider)
+    predictor = Predictor.open(model, ComputeOptions(provider))
     results = golden.check(predictor)
     for number, result in enumerate(results, 1):
         verdict = "ok" if result.passed else "DIFFERS"

@@ -6,6 +6,8 @@ import io
 import struct
 import zlib
 
+import numpy as np
+
 # The plugins of FORMATS: without them here, Pillow would load all of its own while decoding.
 from PIL import (  # noqa: F401
     BmpImagePlugin,
@@ -20,7 +22,7 @@ from PIL import (  # noqa: F401
 )
 
 from scene_batch.model.preprocess import Preprocess
-from scene_batch.records import Decoded, ImageRef, Unreadable, UnreadableCode
+from scene_batch.records import Decoded, ImageRef, Pixels, Unreadable, UnreadableCode
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What is opened, by content; no suffix can smuggle in another of Pillow's many formats. (To
@@ -66,6 +68,19 @@ def decode(ref: ImageRef, data: bytes, preprocess: Preprocess) -> Decoded | Unre
             return Unreadable(ref, "too_large", "not enough memory to decode it")
         except _BROKEN as error:
             return Unreadable(ref, broken_code(error), one_line(error))
+
+
+def decode_pixels(ref: ImageRef, pixels: Pixels, preprocess: Preprocess) -> Decoded:
+    """Make pixels of any size, RGB, into those that the model sees.
+
+    Raises:
+        ValueError: They are not ``uint8 (height, width, 3)``.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:  # noqa: PLR2004
+        raise ValueError(
+            f"pixels: need uint8 (height, width, 3), got {pixels.dtype} {pixels.shape}"
+        )
+    return Decoded(ref, preprocess.apply(Image.fromarray(pixels)))
 
 
 def broken_code(error: Exception) -> UnreadableCode:

@@ -1,28 +1,20 @@
-"""ONNX Runtime's execution providers: one flavour installed, the one asked for, or a refusal."""
+"""ONNX Runtime's execution providers: the one asked for, or a refusal; only ``auto`` may choose."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from scene_batch.errors import ModelError, ProviderError, RuntimeMissingError
-
-Provider = Literal["auto", "cpu", "cuda", "openvino"]
-
-FLAVOURS = {
-    "onnxruntime": "cpu",
-    "onnxruntime-gpu": "gpu",
-    "onnxruntime-openvino": "openvino",
-}
-"""The distributions that all install a package ``onnxruntime``, and the extra that brings each."""
+from scene_batch.errors import ModelError, ProviderError
+from scene_batch.model.compute_options import ComputeOptions, Provider
+from scene_batch.model.runtime import how_to_install
+from scene_batch.processors import usable_cpus
 
 _NAMES: Mapping[Provider, str] = {
     "cuda": "CUDAExecutionProvider",
@@ -30,19 +22,9 @@ _NAMES: Mapping[Provider, str] = {
     "cpu": "CPUExecutionProvider",
 }
 """Fastest first: the order in which ``auto`` tries what is installed."""
-_EXTRAS: Mapping[Provider, str] = {"cuda": "gpu", "openvino": "openvino", "cpu": "cpu"}
 
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """How a session is set up, whatever provider it comes to."""
-
-    threads: int
-    """Compute threads."""
-    batch_size: int
-    """Photos of each call, where the provider compiles for a fixed number."""
-    bf16: bool = False
-    """Compute fp32 models in bfloat16, where the provider can."""
+DEFAULT_BATCH: Mapping[Provider, int] = {"cpu": 4, "openvino": 8, "cuda": 64}
+"""On a processor small batches win: activations stay in its cache (docs/decisions/001)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,68 +38,21 @@ class Started:
     """Why ``auto`` took this provider; empty where there is nothing to say."""
 
 
-def installed_flavours() -> list[str]:
-    """The ONNX Runtime distributions that are installed."""
-    found = []
-    for name in FLAVOURS:
-        try:
-            importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        found.append(name)
-    return found
-
-
-def how_to_install(provider: Provider) -> str:
-    """The command that brings a provider's flavour of ONNX Runtime, and takes away another one."""
-    extra = _EXTRAS[provider]
-    others = [name for name in installed_flavours() if FLAVOURS[name] != extra]
-    removal = f"pip uninstall -y {' '.join(others)} && " if others else ""
-    return f"{removal}pip install 'scene-batch[{extra}]'"
-
-
-def load_runtime() -> ModuleType:
-    """Import ONNX Runtime.
-
-    Raises:
-        RuntimeMissingError: None is installed, or two: they overwrite each other's files, and
-            CUDA is gone without a word.
-    """
-    found = installed_flavours()
-    if len(found) > 1:
-        keep = found[-1]
-        raise RuntimeMissingError(
-            f"{' and '.join(found)} are both installed and overwrite each other:"
-            f" pip uninstall -y {' '.join(found)} && pip install 'scene-batch[{FLAVOURS[keep]}]'"
-        )
-    # From 1.29 on it sends what it runs to its maker, unless it is told not to before it is loaded.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise RuntimeMissingError(
-            f"ONNX Runtime cannot be imported ({error}):"
-            " pip install 'scene-batch[cpu]' (or [gpu] for CUDA, [openvino] for x86)"
-        ) from None
-    module: ModuleType = onnxruntime
-    return module
-
-
 def installed_providers(runtime: ModuleType) -> list[Provider]:
     """The providers of this ONNX Runtime that ``--provider`` can name, fastest first."""
     available = runtime.get_available_providers()
     return [provider for provider, name in _NAMES.items() if name in available]
 
 
-def start(runtime: ModuleType, path: Path, provider: Provider, setup: Setup) -> Started:
+def start(runtime: ModuleType, path: Path, options: ComputeOptions) -> Started:
     """Start the runtime on the provider asked for; only ``auto`` may choose, and says why.
 
     Raises:
         ProviderError: The provider asked for does not run here: nothing takes its place.
         ModelError: The file is not one that this ONNX Runtime reads.
     """
-    installed = installed_providers(runtime)
-    if setup.bf16:
+    installed, provider = installed_providers(runtime), options.provider
+    if options.bf16:
         if provider not in ("auto", "openvino"):
             raise ProviderError(f"{provider} does not compute in bf16: take --provider openvino")
         provider = "openvino"
@@ -125,7 +60,7 @@ def start(runtime: ModuleType, path: Path, provider: Provider, setup: Setup) -> 
         notes = []
         for candidate in installed:
             try:
-                session = _create(runtime, path, candidate, setup)
+                session = _create(runtime, path, candidate, options)
             except ProviderError as error:
                 notes.append(f"not {candidate}: {error}")
             else:
@@ -138,10 +73,10 @@ def start(runtime: ModuleType, path: Path, provider: Provider, setup: Setup) -> 
             f"provider {provider} is not in this ONNX Runtime (it has {', '.join(installed)});"
             f" {how_to_install(provider)}"
         )
-    return Started(_create(runtime, path, provider, setup), provider)
+    return Started(_create(runtime, path, provider, options), provider)
 
 
-def _create(runtime: ModuleType, path: Path, provider: Provider, setup: Setup) -> Any:  # noqa: ANN401
+def _create(runtime: ModuleType, path: Path, provider: Provider, asked: ComputeOptions) -> Any:  # noqa: ANN401
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     options = runtime.SessionOptions()
@@ -155,13 +90,15 @@ def _create(runtime: ModuleType, path: Path, provider: Provider, setup: Setup) -
     if provider == "cuda":
         runtime.preload_dlls()
     if provider == "openvino":
-        options.add_free_dimension_override_by_name("N", setup.batch_size)
+        options.add_free_dimension_override_by_name(
+            "N", asked.batch_size or DEFAULT_BATCH[provider]
+        )
     try:
         session = runtime.InferenceSession(
             str(path),
             options,
             providers=[_NAMES[provider]],
-            provider_options=[_provider_options(provider, setup)],
+            provider_options=[_provider_options(provider, asked)],
             enable_fallback=0,
         )
         if provider == "cuda":  # a missing cuDNN shows only at the first convolution
@@ -188,17 +125,18 @@ def _probe(session: Any) -> None:  # noqa: ANN401
     session.run(None, {name: np.zeros(shape, np.uint8) for name, shape in shapes.items()})
 
 
-def _provider_options(provider: str, setup: Setup) -> dict[str, str]:
+def _provider_options(provider: str, asked: ComputeOptions) -> dict[str, str]:
     if provider == "cuda":
         # EXHAUSTIVE, the default, tries every algorithm of each shape anew: up to a second each.
         # TF32, its default for fp32, keeps ten bits of each factor: a lower precision unasked for.
         return {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
     if provider == "openvino":
+        threads = asked.threads or usable_cpus()
         config = {
-            "NUM_STREAMS": str(setup.threads),
-            "INFERENCE_NUM_THREADS": str(setup.threads),
+            "NUM_STREAMS": str(threads),
+            "INFERENCE_NUM_THREADS": str(threads),
             # Its default on a CPU with bf16 would lower the precision without a word.
-            "INFERENCE_PRECISION_HINT": "bf16" if setup.bf16 else "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if asked.bf16 else "f32",
         }
         return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}
     return {}

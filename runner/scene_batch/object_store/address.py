@@ -20,8 +20,8 @@ def is_url(name: str) -> bool:
     return "://" in name
 
 
-def identified(name: str) -> str:
-    """A path as a ledger may hold it: without secrets, and yet no other's."""
+def unique(name: str) -> str:
+    """A path as a ledger may hold it: without secrets, and yet told from every other path."""
     safe = shown(name)
     return (
         safe if safe == name else f"{safe} sha256:{hashlib.sha256(os.fsencode(name)).hexdigest()}"

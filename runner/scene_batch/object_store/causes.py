@@ -1,15 +1,10 @@
-"""Why a request to a store failed: told without secrets, and tried again where that may help."""
+"""Why a request to a store failed: told without secrets, and whether the same may pass later."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
-
-if TYPE_CHECKING:
-    from tenacity import Retrying
+from typing import Literal, NamedTuple, TypeAlias
 
 Kind: TypeAlias = Literal[
     "missing",
@@ -37,40 +32,8 @@ class Cause(NamedTuple):
     """Whether the same request may succeed later."""
 
 
-def retrying(seconds: float = 60.0) -> Retrying:
-    """Calls again what fails with a cause that may pass: exponential backoff with full jitter.
-
-    Args:
-        seconds: No call begins later than that after the first.
-    """
-    from tenacity import Retrying, retry_if_exception, stop_before_delay
-    from tenacity import wait_random_exponential as backoff
-
-    return Retrying(
-        retry=retry_if_exception(lambda error: cause_of(error).may_pass),
-        stop=stop_before_delay(seconds),
-        wait=backoff(multiplier=0.1, max=min(5.0, seconds / 6)),
-        reraise=True,
-    )
-
-
 class PanicError(OSError):
     """obstore broke at what it was asked."""
-
-
-@contextmanager
-def no_panics() -> Iterator[None]:
-    """Turn a panic of obstore's, which is no ``Exception``, into an error.
-
-    Raises:
-        PanicError: There was one.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":
-            raise
-        raise PanicError("the library cannot make such a request; check the name") from None
 
 
 class ShortReadError(OSError):
@@ -126,6 +89,8 @@ def cause_of(error: BaseException) -> Cause:
     text = str(error)
     if isinstance(error, ShortReadError):
         return Cause("unavailable", text, may_pass=True)
+    if isinstance(error, TimeoutError):
+        return Cause("timeout", _REMEDIES["timeout"], may_pass=True)
     if isinstance(error, PanicError):
         return Cause("other", text)
     if isinstance(error, InvalidPathError):

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from scene_batch.errors import StoreError
 from scene_batch.object_store.address import UNREADABLE_SEGMENTS, Address
-from scene_batch.object_store.causes import cause_of, no_panics, without_secrets
+from scene_batch.object_store.asking import no_panics
+from scene_batch.object_store.causes import cause_of, without_secrets
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig

@@ -10,18 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scene_batch.errors import AccountingError
-from scene_batch.outputs.ledger import part_metadata, ref_from_json
 from scene_batch.outputs.local_storage import sync
+from scene_batch.outputs.part import part_metadata, ref_from_json
 from scene_batch.outputs.storage import Storage
 from scene_batch.records import ImageRef
 from scene_batch.tables.names import PARTIAL, WHOLE, part_name
-from scene_batch.tables.parquet_file import ParquetFile
+from scene_batch.tables.parquet_file import PART_GROUP_ROWS, ParquetFile
 from scene_batch.tables.schema import RECORD_KEY
 from scene_batch.tables.text_file import CsvFile, JsonLinesFile
-
-GROUP_ROWS = 8192
-"""Of a part's row groups, and so of what is joined at a time: small, and read without threads, so
-that joining a million rows takes the memory that the run had."""
 
 
 class Sink(Protocol):
@@ -58,7 +54,7 @@ def join(storage: Storage, parts: Sequence[str], suffix: str, record: str, rows:
     try:
         for source in _in_order(storage, parts):
             with pq.ParquetFile(source) as file:
-                for batch in file.iter_batches(GROUP_ROWS, use_threads=False):
+                for batch in file.iter_batches(PART_GROUP_ROWS, use_threads=False):
                     joined += batch.num_rows
                     sink.write(batch)
         sink.finish({RECORD_KEY: record})
@@ -82,10 +78,7 @@ def check(storage: Storage, parts: Sequence[str], rows: int) -> None:
 
 def _count(found: int, rows: int) -> None:
     if found != rows:
-        raise AccountingError(
-            f"{rows} rows were written, their parts hold {found}: this is a defect of scene-batch,"
-            " please report it; no table was written"
-        )
+        raise AccountingError(f"{rows} rows were written, their parts hold {found}")
 
 
 def _in_order(storage: Storage, parts: Sequence[str]) -> Iterator[Path | pa.BufferReader]:
@@ -97,11 +90,11 @@ def _in_order(storage: Storage, parts: Sequence[str]) -> Iterator[Path | pa.Buff
         metadata = part_metadata(file, part)
         begin, end = ref_from_json(metadata["begin"]), ref_from_json(metadata["end"])
         runs.add(metadata["run"])
-        follows = before is None or (begin is not None and begin.position > before.position)
+        follows = before is None or (begin is not None and begin.order_key > before.order_key)
         if part != part_name(number) or not follows or len(runs) > 1:
             raise AccountingError(
-                f"{part!r} in {storage.folder!r} does not follow the part before it; throw the"
-                " unfinished run away with --restart"
+                f"{part!r} in {storage.folder!r} does not follow the part before it",
+                remedy="; throw the unfinished run away with --restart",
             )
         before = end
         yield file

@@ -6,20 +6,20 @@ it is and what the run counted until then. So continuing reads one small file, w
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scene_batch.errors import LedgerError, OutputBusyError
+from scene_batch.outputs.part import part_metadata, ref_from_json
 from scene_batch.outputs.storage import Storage
-from scene_batch.records import ImageRef, Place
+from scene_batch.outputs.tally import Tally
+from scene_batch.records import ImageRef
 from scene_batch.tables.names import (
     FINISHED,
     JOB,
@@ -31,46 +31,52 @@ from scene_batch.tables.names import (
     is_part,
     part_name,
 )
-from scene_batch.tables.run_record import Tally
-
-_PART_KEY = "scene_batch.part"
 
 
 class Ledger:
-    """The unfinished run of one output, held against other processes while it is open.
-
-    Raises:
-        OutputBusyError: Another process holds it.
-        LedgerError: What lies there is not a run's, or cannot be read.
-    """
+    """The unfinished run of one output; while entered, held against other processes."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._rows: dict[str, int] = {}
+        self.parts: list[str] = []
+        """The names of the closed parts, in order."""
         self.run: str | None = None
-        """The run that this process began or took over; None before that."""
+        """The run that this process began or continues; None before that."""
         self._begun = False
-        storage.hold()
-        try:
-            names = storage.names()
+
+    def __enter__(self) -> Self:
+        """Hold the folder, and look at what is in it.
+
+        Raises:
+            OutputBusyError: Another process holds it.
+            LedgerError: What lies there is not a run's, or cannot be read.
+        """
+        with ExitStack() as held:
+            held.callback(self._storage.release)
+            self._storage.hold()
+            names = self._storage.names()
             strange = [name for name in names if not _is_ours(name)]
             if strange:
-                storage.delete([LOCK])
+                self._storage.delete([LOCK])
                 raise LedgerError(
-                    f"{storage.folder!r} holds {strange[0]!r}, which is not a run's; rename the"
-                    " folder or name another output"
+                    f"{self._storage.folder!r} holds {strange[0]!r}, which is not a run's; rename"
+                    " the folder or name another output"
                 )
-            storage.delete([name for name in names if name in PARTIALS])
+            self._storage.delete([name for name in names if name in PARTIALS])
             self.parts = [name for name in names if is_part(name)]
-            if self.parts and JOB not in names and FINISHED not in names and RECORD not in names:
+            if self.parts and not {JOB, FINISHED, RECORD} & set(names):
                 self.restart()  # a restart or a removal that was broken off
-        except BaseException:
-            self.close()
-            raise
+            held.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let other processes have it."""
+        self._storage.release()
 
     @property
-    def job(self) -> dict[str, Any] | None:
-        """What the unfinished run is to do; None where nothing has begun."""
+    def identity(self) -> dict[str, Any] | None:
+        """What must be equal to continue the unfinished run; None where nothing has begun."""
         begun = self._read(JOB)
         return None if begun is None else begun["job"]
 
@@ -92,20 +98,20 @@ class Ledger:
                 self._rows[part] = pq.read_metadata(self._storage.parquet(part)).num_rows
         return sum(self._rows[part] for part in self.parts)
 
-    def begin(self, job: Mapping[str, Any]) -> None:
-        """Write down what the run is to do, with a name of its own.
+    def begin(self, identity: Mapping[str, Any]) -> None:
+        """Write down what the run is to do, with an id of its own.
 
         Raises:
             OutputBusyError: Another process was quicker.
         """
         run = uuid4().hex
         scratch = self._storage.scratch / f"job{PARTIAL}"
-        scratch.write_text(json.dumps({"run": run, "job": job}, indent=2), encoding="utf-8")
+        scratch.write_text(json.dumps({"run": run, "job": identity}, indent=2), encoding="utf-8")
         self._storage.create(JOB, scratch)
         self.run, self._begun = run, True
 
-    def take_over(self) -> tuple[ImageRef | None, Tally] | None:
-        """Go on with the run that was begun.
+    def resume(self) -> tuple[ImageRef | None, Tally] | None:
+        """Continue the run that was begun.
 
         Returns:
             The last photo that is saved, if any, and what was counted until then; None where
@@ -166,30 +172,26 @@ class Ledger:
             )
 
     def restart(self) -> None:
-        """Throw away what is there; broken off, what is left is continued or thrown away."""
+        """Delete what is there; if that is broken off, the rest is continued or deleted later."""
         if self.finished is not None:
-            self._storage.take_back()
+            self._storage.delete_unrecorded()
         self._storage.delete([FINISHED, RECORD, JOB, WHOLE, *self.parts])
         self.parts = []
 
     def remove(self) -> None:
-        """Take everything away; broken off, it still says that its run is finished."""
+        """Delete everything; that the run is finished is deleted last."""
         self._storage.delete([JOB, *self.parts, WHOLE, RECORD])
         self.parts = []
         self._storage.discard()
 
     def remove_if_ours(self) -> None:
-        """The same, but not what another process has there, or may have taken over."""
+        """Delete everything, unless another process has begun or continued a run there."""
         if self._storage.is_exclusive:
             self.remove()
         elif self._begun and self.is_ours:
             there = {name for name in self._storage.names() if is_part(name)}
             if there <= set(self.parts):
                 self.remove()
-
-    def close(self) -> None:
-        """Let other processes have it."""
-        self._storage.release()
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
@@ -214,63 +216,3 @@ _KEYS = {JOB: {"run", "job"}, FINISHED: {"photos", "job"}, RECORD: {"photos", "j
 def _is_ours(name: str) -> bool:
     known = (LOCK, JOB, WHOLE, FINISHED, RECORD, *PARTIALS)
     return name in known or is_part(name)
-
-
-def part_json(
-    run: str | None, begin: ImageRef | None, end: ImageRef | None, tally: Tally
-) -> dict[str, str]:
-    """A part's metadata: of which run it is, where it begins and ends, what was counted by then."""
-    value = {
-        "run": run,
-        "begin": begin and _ref_to_json(begin),
-        "end": end and _ref_to_json(end),
-        "tally": tally.to_json(),
-    }
-    return {_PART_KEY: json.dumps(value)}
-
-
-def part_metadata(file: Path | pa.BufferReader, name: str) -> dict[str, Any]:
-    """What ``part_json`` wrote.
-
-    Raises:
-        LedgerError: It is damaged.
-    """
-    try:
-        return dict(json.loads(pq.read_metadata(file).metadata[_PART_KEY.encode()]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LedgerError(
-            f"{name!r} beside the output is damaged ({error}); throw the unfinished run away with"
-            " --restart"
-        ) from None
-
-
-def fingerprint(job: Mapping[str, Any]) -> str:
-    """Tells a job from any other: the sha256 of its JSON, in hex."""
-    # Not the table that is brought up to date: that is another one when the run is done.
-    job = {key: value for key, value in job.items() if key != "table"}
-    return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
-
-
-def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What is not the same in two jobs, in words."""
-    for key in {**then, **now}:
-        if then.get(key) != now.get(key):
-            yield f"{key} (then {_short(then.get(key))}, now {_short(now.get(key))})"
-
-
-def _short(value: object, limit: int = 60) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= limit else f"{text[:limit]}…"
-
-
-def _ref_to_json(ref: ImageRef) -> dict[str, Any]:
-    # Bytes that are not UTF-8 are lone surrogates here, which JSON can escape and Parquet cannot.
-    return {"path": ref.path, **asdict(ref.place)}
-
-
-def ref_from_json(value: Mapping[str, Any] | None) -> ImageRef | None:
-    """A photo of a part's metadata; None where the part is empty."""
-    if value is None:
-        return None
-    place = {key: number for key, number in value.items() if key != "path"}
-    return ImageRef(value["path"], place=Place(**place))

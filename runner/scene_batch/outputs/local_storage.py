@@ -118,7 +118,7 @@ class LocalStorage:
         """Whether the table has left the folder."""
         return not self._is_data_set and not (self._folder / WHOLE).exists()
 
-    def take_back(self) -> None:
+    def delete_unrecorded(self) -> None:
         """Nothing: a folder is renamed or not."""
 
     def publish_file(self, whole: Path, record: str) -> None:
@@ -183,10 +183,7 @@ def _hold(folder: Path) -> int:
             os.close(lock)
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
-            raise OutputBusyError(
-                f"another process is writing {str(folder)[: -len('.parts')]!r};"
-                " wait for it or name another output"
-            ) from None
+            raise OutputBusyError.being_written(str(folder)[: -len(".parts")]) from None
         os.close(lock)
 
 

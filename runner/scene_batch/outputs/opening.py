@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from scene_batch.outputs.name import STANDARD_OUTPUT, check_name
-from scene_batch.outputs.saved import Plan, SavedOutput
+from scene_batch.outputs.plan import Plan
+from scene_batch.outputs.saved import SavedOutput
 from scene_batch.outputs.streamed import StreamedOutput
-
-__all__ = ["Output", "Plan", "open_output"]
 
 Output = SavedOutput | StreamedOutput
 

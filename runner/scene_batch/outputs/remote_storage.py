@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from scene_batch.errors import OutputBusyError, OutputError
 from scene_batch.object_store.address import Address
-from scene_batch.object_store.causes import cause_of, no_panics, retrying
+from scene_batch.object_store.asking import FIRST_SECONDS, ask
+from scene_batch.object_store.causes import cause_of
 from scene_batch.object_store.stores import Stores
 from scene_batch.tables.names import FINISHED, JOB, RECORD, is_part
-from scene_batch.threads import Later
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +54,7 @@ class RemoteStorage:
             OutputError: It cannot be read, or holds what no run wrote.
         """
         with self._telling("read"):
-            Later(lambda: self._first.list_with_delimiter(self._folder_key)).result()
+            ask(lambda: self._first.list_with_delimiter(self._folder_key), seconds=FIRST_SECONDS)
         if not self._is_data_set:
             return
         there = self._list(self._key)
@@ -108,9 +108,8 @@ class RemoteStorage:
         except AlreadyExistsError:
             # Ours, if the answer to an earlier attempt was lost.
             if self._get(key) != data:
-                raise OutputBusyError(
-                    f"another process is writing {self.name!r}: it has put {name!r} there;"
-                    " wait for it or name another output"
+                raise OutputBusyError.being_written(
+                    self.name, f": it has put {name!r} there"
                 ) from None
         file.unlink()
 
@@ -139,8 +138,8 @@ class RemoteStorage:
         """Whether a finished run has begun to clear away: the job is the first to go."""
         return self.read(JOB) is None and self.read(FINISHED) is not None
 
-    def take_back(self) -> None:
-        """Remove the parts of a data set that has no record yet."""
+    def delete_unrecorded(self) -> None:
+        """Delete published parts of a data set whose record was never written."""
         there = self._list(self._key) if self._is_data_set else []
         if RECORD not in there:
             self._delete([f"{self._key}/{name}" for name in there if is_part(name)])
@@ -186,7 +185,7 @@ class RemoteStorage:
             chunk_size=MULTIPART_BYTES,
             max_concurrency=2,
         )
-        self._ask("write", put)
+        self._ask("write", put, size)
 
     def _delete(self, keys: Sequence[str]) -> None:
         for key in keys:
@@ -195,7 +194,7 @@ class RemoteStorage:
     def _ask_for(self, request: Callable[[], Answer], verb: str = "read") -> Answer | None:
         """Ask the store for what may be missing; then it is None."""
 
-        def ask() -> Answer | None:
+        def request_or_none() -> Answer | None:
             try:
                 return request()
             except FileNotFoundError as error:
@@ -203,23 +202,17 @@ class RemoteStorage:
                     raise
                 return None
 
-        return self._ask(verb, ask)
+        return self._ask(verb, request_or_none)
 
-    def _ask(self, verb: str, request: Callable[[], Answer]) -> Answer:
-        """Ask the store, and again what obstore does not repeat: an answer that breaks off.
+    def _ask(self, verb: str, request: Callable[[], Answer], size: int = 0) -> Answer:
+        """Ask the store.
 
         Raises:
             AlreadyExistsError: It has one of that name.
             OutputError: Anything else is wrong.
         """
-
-        def ask() -> Answer:
-            with no_panics():
-                answer: Answer = retrying()(request)
-                return answer
-
         with self._telling(verb):
-            return Later(ask).result()
+            return ask(request, size_bytes=size)
 
     @contextmanager
     def _telling(self, verb: str) -> Iterator[None]:
@@ -230,7 +223,7 @@ class RemoteStorage:
             yield
         except AlreadyExistsError:
             raise
-        except (BaseError, FileNotFoundError) as error:
+        except (BaseError, FileNotFoundError, TimeoutError) as error:
             raise OutputError(
                 f"cannot {verb} {self.name!r}: {cause_of(error).text}; then the same command"
                 " continues"

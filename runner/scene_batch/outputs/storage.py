@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from scene_batch.errors import OutputError, SceneBatchError
 from scene_batch.object_store.address import is_url
 from scene_batch.outputs.local_storage import LocalStorage
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-__all__ = ["Storage", "open_storage"]
 
 
 class Storage(Protocol):
@@ -52,7 +52,7 @@ class Storage(Protocol):
         """Write a small file so that it is there whole or not at all."""
 
     def create(self, name: str, file: Path) -> None:
-        """Take a closed file into the folder; whoever finds that name taken is not alone."""
+        """Move a closed file into the folder; whoever finds that name taken is not alone."""
 
     def parquet(self, name: str) -> Path | pa.BufferReader:
         """A Parquet file of the folder, for pyarrow."""
@@ -61,13 +61,13 @@ class Storage(Protocol):
         """Delete files of the folder, one after the other; those that are gone do not matter."""
 
     def discard(self) -> None:
-        """Take away what is left of the folder; that the run is finished goes last."""
+        """Delete what is left of the folder; that the run is finished goes last."""
 
     def is_published(self) -> bool:
         """Whether the table of the finished run has its name, and only the folder was left."""
 
-    def take_back(self) -> None:
-        """Remove what of a finished run's data set has its name, if not all has."""
+    def delete_unrecorded(self) -> None:
+        """Delete published parts of a data set whose record was never written."""
 
     def publish_file(self, whole: Path, record: str) -> None:
         """Give a file and the record beside it their names; safe to do again."""
@@ -88,3 +88,21 @@ def open_storage(name: str) -> Storage:
     from scene_batch.outputs.remote_storage import RemoteStorage
 
     return RemoteStorage(name)
+
+
+@contextmanager
+def telling(name: str) -> Iterator[None]:
+    """Name the output in what the disk has to say.
+
+    Raises:
+        OutputError: The disk failed.
+    """
+    try:
+        yield
+    except SceneBatchError:  # some are an OSError besides
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {name!r}: {error.strerror or error}; mend that, and the same command"
+            " continues"
+        ) from error

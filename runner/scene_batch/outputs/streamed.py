@@ -6,12 +6,11 @@ import os
 import select
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Self
 
 from scene_batch.errors import OutputError
+from scene_batch.outputs.tally import Tally
 from scene_batch.records import ImageRef, Row
-from scene_batch.tables.run_record import Tally
 from scene_batch.tables.schema import to_record_batch
 from scene_batch.tables.text_file import json_lines
 
@@ -26,7 +25,7 @@ class StreamedOutput:
 
     def __init__(self, classes: Sequence[str]) -> None:
         self._classes = classes
-        self.tally = Tally(started_at=datetime.now(UTC))
+        self.tally = Tally()
         if sys.stdout is None:
             raise OutputError("standard output is closed: --out - has nowhere to write to")
         self._descriptor = sys.stdout.fileno()

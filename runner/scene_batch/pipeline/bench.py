@@ -6,19 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
 
 from scene_batch.errors import ProviderError
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
-from scene_batch.model.providers import Provider
-from scene_batch.pipeline.engine import classify_ahead
-from scene_batch.pipeline.thread_plan import Staff
+from scene_batch.outputs.tally import Tally
+from scene_batch.pipeline.engine import Engine
+from scene_batch.pipeline.thread_plan import ThreadPlan
 from scene_batch.processors import usable_cpus
 from scene_batch.records import ImageRef, Prediction
 from scene_batch.sources.reading import Reader
-from scene_batch.tables.run_record import Tally
 
 BATCHES = {
     "cpu": (1, 2, 4, 8, 16, 32),
@@ -40,11 +39,8 @@ _ROUNDS = 2
 class Setting:
     """The settings of ``run`` that decide its speed; None is ``auto``."""
 
-    provider: Provider
-    batch_size: int | None = None
-    threads: int | None = None
+    compute: ComputeOptions
     workers: int | None = None
-    bf16: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +54,12 @@ class Measured:
     photos_per_second: float
 
 
-def sweep(  # noqa: PLR0913 - each a setting
+def sweep(
     model: Path | None,
     photos: Sequence[ImageRef],
-    providers: Sequence[Provider],
+    asked: Sequence[ComputeOptions],
     *,
     seconds: float,
-    bf16: bool = False,
     note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Measured]:
     """Measure ``auto`` on each provider, then its batch sizes, then threads for the best.
@@ -72,9 +67,8 @@ def sweep(  # noqa: PLR0913 - each a setting
     Args:
         model: The model file; None: the embedded one.
         photos: What is read, decoded and classified, again and again.
-        providers: Those that do not run here are passed over.
+        asked: One for each provider; those that do not run here are passed over.
         seconds: For all of it, about.
-        bf16: Compute in bfloat16.
         note: Is told why a provider is passed over.
 
     Raises:
@@ -82,7 +76,7 @@ def sweep(  # noqa: PLR0913 - each a setting
         ModelError: The model file is refused.
     """
     until = time.monotonic() + seconds
-    least = sum(1 + len(BATCHES[provider]) for provider in providers) + 5
+    least = sum(1 + len(BATCHES[options.provider]) for options in asked) + 5
     each = seconds / least * 0.8  # the rest is for opening sessions
 
     def tried(setting: Setting) -> Measured | None:
@@ -91,18 +85,19 @@ def sweep(  # noqa: PLR0913 - each a setting
         try:
             return measure(model, photos, setting, each)
         except ProviderError as error:
-            if len(providers) == 1:
+            if len(asked) == 1:
                 raise
-            note(f"not {setting.provider}: {error}")
+            note(f"not {setting.compute.provider}: {error}")
             return None
 
     found: list[Measured] = []
     plans: list[Callable[[], list[Setting]]] = [
-        lambda: [Setting(provider, bf16=bf16) for provider in providers],
+        lambda: [Setting(options) for options in asked],
         lambda: [
-            Setting(provider, batch_size=size, bf16=bf16)
-            for provider in {m.took.provider: None for m in found}
-            for size in BATCHES[provider]
+            Setting(replace(options, batch_size=size))
+            for options in asked
+            if options.provider in {m.took.compute.provider for m in found}
+            for size in BATCHES[options.provider]
         ],
         lambda: _other_threads(best(found)) if found else [],
         lambda: [auto(found), best(found)] if found else [],  # once more: machines are noisy
@@ -113,7 +108,8 @@ def sweep(  # noqa: PLR0913 - each a setting
                 found.append(measured)
                 yield measured
         if not found:
-            raise ProviderError(f"none of {', '.join(providers)} runs here, or --seconds is short")
+            names = ", ".join(options.provider for options in asked)
+            raise ProviderError(f"none of {names} runs here, or --seconds is short")
 
 
 def rates(found: Sequence[Measured]) -> dict[Setting, float]:
@@ -133,15 +129,16 @@ def best(found: Sequence[Measured]) -> Setting:
 
 def auto(found: Sequence[Measured]) -> Setting:
     """What ``auto`` comes to on the provider of the fastest setting."""
-    return next(m.took for m in found if m.took.provider == best(found).provider)
+    provider = best(found).compute.provider
+    return next(m.took for m in found if m.took.compute.provider == provider)
 
 
 def _other_threads(setting: Setting) -> list[Setting]:
     """Fewer threads that compute, and more that read and decode."""
-    cpus = usable_cpus()
-    fewer = [max(1, cpus // 2)] if cpus > 1 and setting.provider != "cuda" else []
+    cpus, compute = usable_cpus(), setting.compute
+    fewer = [max(1, cpus // 2)] if cpus > 1 and compute.provider != "cuda" else []
     return [
-        *(replace(setting, threads=threads) for threads in fewer),
+        *(replace(setting, compute=replace(compute, threads=threads)) for threads in fewer),
         *(replace(setting, workers=workers) for workers in sorted({cpus + 1, 2 * cpus})),
     ]
 
@@ -155,41 +152,25 @@ def measure(
         ProviderError: The provider does not run here.
         ModelError: The model file is refused.
     """
-    predictor = Predictor.open(
-        model,
-        provider=setting.provider,
-        batch_size=setting.batch_size,
-        threads=setting.threads,
-        bf16=setting.bf16,
-    )
-    session = predictor.session
-    staff = Staff.of(session, workers=setting.workers, remote=False)
-    rate = _rate(predictor, staff, photos, seconds)
-    took = Setting(
-        provider=session.provider,
-        batch_size=session.batch_size,
-        threads=session.threads,
-        workers=staff.workers,
-        bf16=setting.bf16,
-    )
-    return Measured(setting, took, rate)
+    predictor = Predictor.open(model, setting.compute)
+    plan = ThreadPlan.of(predictor.session, workers=setting.workers, remote=False)
+    rate = _rate(Engine(predictor, Reader(), plan, read_timeout=60.0), photos, seconds)
+    return Measured(setting, Setting(predictor.session.options, plan.workers), rate)
 
 
-def _rate(predictor: Predictor, staff: Staff, photos: Sequence[ImageRef], seconds: float) -> float:
+def _rate(engine: Engine, photos: Sequence[ImageRef], seconds: float) -> float:
     """Photos a second, once all threads have work and until the first of them has none."""
-    calls, tally = predictor.session.calls, Tally(datetime.now(UTC))
+    calls = engine.plan.calls
     begun = counted = last = time.perf_counter()
-    warm, until, batches, rows = begun + _WARM_UP * seconds, begun + seconds, 0, 0
-    with closing(
-        classify_ahead(cycle(photos), predictor, Reader(), tally, staff, timeout=60.0)
-    ) as results:
-        for number, result in enumerate(results, 1):
+    warm, until, batches, classified = begun + _WARM_UP * seconds, begun + seconds, 0, 0
+    with closing(engine.rows(cycle(photos), Tally())) as results:
+        for number, rows in enumerate(results, 1):
             last = time.perf_counter()
             if number <= calls or last < warm:  # the first batch of each call, and what it waited
                 counted = last
                 continue
             batches += 1
-            rows += sum(isinstance(row, Prediction) for row in result.rows)
+            classified += sum(isinstance(row, Prediction) for row in rows)
             if last > until and batches >= _ROUNDS * calls and batches % calls == 0:
                 break
-    return rows / (last - counted) if rows else 0.0
+    return classified / (last - counted) if classified else 0.0

@@ -1,34 +1,178 @@
-"""Photos, read and decoded ahead of the model: in order, within bounds of number and bytes."""
+"""Photos to rows, for runs, bench and Classifier alike: in order, and within bounds.
+
+::
+
+    items ──> read (time_limit.py) ──> decode ──Decoded | Unreadable──> batches ──> predict ──> rows
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from PIL import Image
 
-from scene_batch.model.predictor import Classified, Predictor
-from scene_batch.pipeline.thread_plan import Staff
-from scene_batch.pipeline.update import Item
-from scene_batch.read_ahead import Room, TimeLimit, prefetch
-from scene_batch.records import Decoded, ImageRef, Row, Unreadable
+from scene_batch.errors import SceneBatchError
+from scene_batch.model.compute_options import MOST
+from scene_batch.model.predictor import Predictor
+from scene_batch.outputs.tally import Tally
+from scene_batch.pipeline.thread_plan import ThreadPlan
+from scene_batch.pipeline.time_limit import LimitedReads
+from scene_batch.read_ahead import Room, read_ahead
+from scene_batch.records import Batch, Decoded, ImageRef, Pixels, Row, Unreadable
 from scene_batch.sources.reading import Fetched, Reader
-from scene_batch.tables.run_record import Tally
 from scene_batch.threads import Pool
 
 ROOM_BYTES = 128 << 20
 """Of the photos ahead, still encoded."""
 UNKNOWN_BYTES = 4 << 20
 """What a photo counts for at least whose size is not known: a line of a list that is a URL."""
+MAX_BATCH_ITEMS = MOST
+"""Items of a batch at most, where few of them need the model."""
 
 _BLOCKS = 2
 """Blocks of memory that Pillow keeps for each thread: what is decoded, and what that becomes."""
 
-Loaded: TypeAlias = Decoded | Row
+
+class Given(NamedTuple):
+    """A photo that need not be read: its bytes, or its pixels ``uint8 (height, width, 3)``."""
+
+    ref: ImageRef
+    data: bytes | Pixels
+
+
+Item: TypeAlias = ImageRef | Given | Row
+"""A photo to read, one that is given, or a row that stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Reads, decodes and classifies photos in the threads of a plan."""
+
+    predictor: Predictor
+    reader: Reader
+    plan: ThreadPlan
+    read_timeout: float
+    """Seconds after which a read that has not come back is given up."""
+
+    def rows(self, items: Iterable[Item], tally: Tally) -> Generator[list[Row], None, None]:
+        """Yield the rows of photos, batch after batch, in the order of the items.
+
+        Args:
+            items: Drawn from in the caller's thread, as rows are taken.
+            tally: Where times and retries are counted.
+
+        Raises:
+            HungReadsError: As many reads hang as there are threads that read.
+            Exception: What ``items``, the model or a decoder raised, at its place in the order.
+        """
+        _keep_blocks(self.plan.workers)
+        with ExitStack() as stack:
+            workers = stack.enter_context(Pool(self.plan.workers))
+            readers = stack.enter_context(Pool(self.plan.readers)) if self.plan.readers else workers
+            callers = workers if self.plan.shared else stack.enter_context(Pool(self.plan.calls))
+            photos = stack.enter_context(closing(self._photos(items, tally, readers, workers)))
+            results = stack.enter_context(closing(self._predicted(photos, callers)))
+            for rows, seconds in results:
+                tally.seconds["infer"] += seconds
+                yield rows
+
+    def _photos(
+        self, items: Iterable[Item], tally: Tally, readers: Pool, workers: Pool
+    ) -> Generator[Decoded | Row, None, None]:
+        """Read and decode photos in order, ahead of the model; rows that stay pass through."""
+        sizes = _Sizes()
+        depth = self.predictor.session.photos_ahead + max(readers.size, workers.size)
+        with LimitedReads(
+            self._read,
+            self._decode,
+            self._late,
+            readers=readers,
+            workers=workers,
+            seconds=self.read_timeout,
+        ) as reads:
+            loaded = reads.results(
+                _timed(items, tally), depth=depth, room=Room(ROOM_BYTES, sizes.needed)
+            )
+            with closing(loaded):
+                for photo in loaded:
+                    tally.seconds["read"] += photo.read_seconds
+                    tally.seconds["decode"] += photo.decode_seconds
+                    tally.retries += photo.retries
+                    sizes.saw(photo.result.ref.size_bytes)
+                    yield photo.result
+
+    def _read(self, item: Item) -> tuple[Fetched | Given | Row, float]:
+        begun = time.perf_counter()
+        fetched = self.reader.read(item) if isinstance(item, ImageRef) else item
+        return fetched, time.perf_counter() - begun
+
+    def _decode(self, got: tuple[Fetched | Given | Row, float]) -> _Loaded:
+        photo, read_seconds = got
+        if not isinstance(photo, Fetched | Given):
+            return _Loaded(photo)
+        retries = photo.retries if isinstance(photo, Fetched) else 0
+        if isinstance(photo.data, Unreadable):
+            return _Loaded(photo.data, read_seconds, retries=retries)
+        begun = time.perf_counter()
+        decoded = self.predictor.decode(photo.ref, photo.data)
+        return _Loaded(decoded, read_seconds, time.perf_counter() - begun, retries)
+
+    def _late(self, item: Item) -> _Loaded:
+        ref = item if isinstance(item, ImageRef) else item.ref
+        message = f"no answer within {self.read_timeout:g} s"
+        return _Loaded(Unreadable(ref, "timeout", message), self.read_timeout)
+
+    def _predicted(
+        self, photos: Iterable[Decoded | Row], callers: Pool
+    ) -> Generator[tuple[list[Row], float], None, None]:
+        """The rows of each batch and the model's seconds for it, several calls side by side.
+
+        They go before what else their threads have to do: the rows that are furthest come first.
+        """
+
+        def predict(batch: Batch) -> tuple[list[Row], float]:
+            begun = time.perf_counter()
+            rows = self.predictor.predict(batch)
+            return rows, time.perf_counter() - begun
+
+        yield from read_ahead(
+            lambda batch: callers.submit(lambda: predict(batch), urgent=True),
+            self._batches(photos),
+            depth=self.plan.calls + 1,
+        )
+
+    def _batches(self, photos: Iterable[Decoded | Row]) -> Iterator[Batch]:
+        """Group photos into batches of the session's size, what is a row already in its place."""
+        items: list[Decoded | Row] = []
+        decoded = 0
+        try:
+            for item in photos:
+                items.append(item)
+                decoded += isinstance(item, Decoded)
+                if decoded >= self.predictor.session.batch_size or len(items) == MAX_BATCH_ITEMS:
+                    yield Batch(tuple(items))
+                    items, decoded = [], 0
+        except SceneBatchError:  # what came before it is sound
+            if items:
+                yield Batch(tuple(items))
+            raise
+        if items:
+            yield Batch(tuple(items))
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """A photo that was read and decoded, and what it took."""
+
+    result: Decoded | Row
+    read_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    retries: int = 0
 
 
 @dataclass(slots=True)
@@ -40,6 +184,8 @@ class _Sizes:
 
     def needed(self, item: Item) -> int:
         """Bytes to be held for an item."""
+        if isinstance(item, Given):
+            return len(item.data) if isinstance(item.data, bytes) else item.data.nbytes
         if not isinstance(item, ImageRef):
             return 0
         return self._guess if item.size_bytes is None else item.size_bytes
@@ -50,125 +196,23 @@ class _Sizes:
             self._guess = self._largest = max(self._largest, size)
 
 
-@dataclass(slots=True)
-class _Loading:
-    """A photo on its way, and what it took."""
+def _timed(items: Iterable[Item], tally: Tally) -> Iterator[Item]:
+    """The items, with the time that it takes to find them counted."""
+    source = iter(items)
+    while True:
+        begun = time.perf_counter()
+        item = next(source, None)
+        tally.seconds["list"] += time.perf_counter() - begun
+        if item is None:
+            return
+        yield item
 
-    result: Loaded
-    read_seconds: float = 0.0
-    decode_seconds: float = 0.0
-    retries: int = 0
 
+def _keep_blocks(workers: int) -> None:
+    """Let Pillow keep the memory of a photo for the next one.
 
-def load_ahead(  # noqa: PLR0913 - each sizes one thing
-    items: Iterator[Item],
-    predictor: Predictor,
-    reader: Reader,
-    tally: Tally,
-    *,
-    workers: Pool,
-    readers: int | None,
-    timeout: float,
-) -> Generator[Loaded, None, None]:
-    """Read and decode photos in order, ahead of the model; rows that stay pass through.
-
-    Args:
-        items: Photos, and rows that are known already.
-        predictor: What they are decoded for.
-        reader: What reads them.
-        tally: Where times and retries are counted.
-        workers: Threads that decode, and what else they are for.
-        readers: Threads that only read, where photos come over a network; None: the workers read.
-        timeout: Seconds after which a read that has not come back is given up.
+    Else it gives it back and asks the system for the same pages again, which is a fifth of the
+    time of a small photo.
     """
-
-    def fetch(item: Item) -> tuple[Fetched | Row, float]:
-        begun = time.perf_counter()
-        fetched = reader.read(item) if isinstance(item, ImageRef) else item
-        return fetched, time.perf_counter() - begun
-
-    def then(got: tuple[Fetched | Row, float]) -> _Loading:
-        fetched, read_seconds = got
-        if not isinstance(fetched, Fetched):
-            return _Loading(fetched)
-        ref, data, retries = fetched
-        if isinstance(data, Unreadable):
-            return _Loading(data, read_seconds, retries=retries)
-        begun = time.perf_counter()
-        photo = predictor.decode(ref, data)
-        return _Loading(photo, read_seconds, time.perf_counter() - begun, retries)
-
-    def late(item: Item) -> _Loading:
-        ref = item if isinstance(item, ImageRef) else item.ref
-        return _Loading(Unreadable(ref, "timeout", f"no answer within {timeout:g} s"), timeout)
-
-    def listed() -> Iterator[Item]:
-        while True:
-            begun = time.perf_counter()
-            item = next(items, None)
-            tally.seconds["list"] += time.perf_counter() - begun
-            if item is None:
-                return
-            yield item
-
-    # Pillow keeps the memory of a photo for the next one, instead of giving it back and asking the
-    # system for the same pages again: a fifth of the time of a small photo.
     if "PILLOW_BLOCKS_MAX" not in os.environ:
-        Image.core.set_blocks_max(_BLOCKS * workers.size)  # type: ignore[attr-defined]
-    sizes = _Sizes()
-    loaded = prefetch(
-        fetch,
-        listed(),
-        workers=workers,
-        depth=predictor.session.photos_ahead + max(workers.size, readers or 0),
-        then=then,
-        readers=readers,
-        room=Room(ROOM_BYTES, sizes.needed),
-        limit=TimeLimit(timeout, late),
-    )
-    with closing(loaded):
-        for photo in loaded:
-            tally.seconds["read"] += photo.read_seconds
-            tally.seconds["decode"] += photo.decode_seconds
-            tally.retries += photo.retries
-            sizes.saw(photo.result.ref.size_bytes)
-            yield photo.result
-
-
-def classify_ahead(  # noqa: PLR0913 - each a part of a run
-    items: Iterator[Item],
-    predictor: Predictor,
-    reader: Reader,
-    tally: Tally,
-    staff: Staff,
-    *,
-    timeout: float,
-) -> Generator[Classified, None, None]:
-    """Read, decode and classify photos in order, batch after batch, with the threads of a run.
-
-    Args:
-        items: Photos, and rows that are known already.
-        predictor: The model, ready.
-        reader: What reads them.
-        tally: Where times and retries are counted.
-        staff: Which threads do what.
-        timeout: Seconds after which a read that has not come back is given up.
-    """
-    with (
-        Pool(staff.workers) as pool,
-        closing(
-            load_ahead(
-                items,
-                predictor,
-                reader,
-                tally,
-                workers=pool,
-                readers=staff.readers,
-                timeout=timeout,
-            )
-        ) as photos,
-        closing(predictor.rows(photos, pool if staff.shared else None)) as results,
-    ):
-        for result in results:
-            tally.seconds["infer"] += result.seconds
-            yield result
+        Image.core.set_blocks_max(_BLOCKS * workers)  # type: ignore[attr-defined]

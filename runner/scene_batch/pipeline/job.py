@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from scene_batch.errors import UsageError
+from scene_batch.model.compute_options import AUTO, ComputeOptions
 from scene_batch.sources.shard import Shard
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a run is asked to do."""
+    """What a run is asked to do.
+
+    Raises:
+        UsageError: Two of its settings contradict each other.
+    """
 
     sources: tuple[str, ...]
     out: str
+    """The output's name as typed."""
+    model: Path | None = None
+    """The model file; None: the embedded one."""
+    compute: ComputeOptions = AUTO
+    top_k: int | None = None
+    """Classes for each photo; None: 3, or all where there are fewer."""
     overwrite: bool = False
     """Replace a table that is there."""
     update: bool = False
@@ -31,3 +44,15 @@ class Job:
     """Threads that read and decode; None: as many as this process may use."""
     read_timeout: float = 60.0
     """Seconds after which a read that has not answered is a row ``timeout``."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other."""
+        if self.overwrite and (self.update or self.retry_unreadable):
+            raise UsageError("--overwrite replaces PATH, --update and --retry-unreadable keep it")
+        if self.prune and not self.update:
+            raise UsageError("--prune goes with --update")
+
+    @property
+    def output_name(self) -> str:
+        """The output's name; an automatic shard's has its number in it."""
+        return self.shard.output_name(self.out) if self.shard else self.out

@@ -9,21 +9,20 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from scene_batch.errors import AccountingError, TableError, UsageError
 from scene_batch.object_store.address import shown
-from scene_batch.outputs.ledger import fingerprint
 from scene_batch.outputs.opening import open_output
-from scene_batch.outputs.saved import Plan
+from scene_batch.outputs.plan import Plan, fingerprint
+from scene_batch.pipeline.advice import bottleneck
 from scene_batch.pipeline.interruption import Interruption
-from scene_batch.records import Place, Row, moved, printable, unprintable
+from scene_batch.records import Position, Row, moved, printable, unprintable
 from scene_batch.sources.file_list import FileList
 from scene_batch.sources.shard import Shard, shard_index
-from scene_batch.tables.run_record import RunRecord, bottleneck
+from scene_batch.tables.run_record import RunRecord
 from scene_batch.tables.run_table import RunTable
 
 _ROWS_AT_A_TIME = 1024
@@ -58,7 +57,7 @@ def merge(
         AccountingError: Rows were lost: a defect, and no table.
         Interrupted: By a signal; the same merge continues.
     """
-    guard = interruption.held_off if interruption else nullcontext
+    guard = (interruption or Interruption()).held_off
     if out in names:
         raise UsageError(f"--out {out!r} is one of the shards; name another")
     tables = _in_shard_order([RunTable.open(name) for name in names])
@@ -78,8 +77,7 @@ def merge(
             output.save()
         if not record.photos == output.tally.rows == output.rows_saved:
             raise AccountingError(
-                f"the shards have {record.photos} rows, {output.rows_saved} were written: this is a"
-                " defect of scene-batch, please report it; no table was written"
+                f"the shards have {record.photos} rows, {output.rows_saved} were written"
             )
         output.commit(record.to_json())
     return record
@@ -116,8 +114,8 @@ def _check_same(tables: Sequence[RunTable]) -> None:
     """All that decides rows must be the same."""
     first, *others = tables
     for table in others:
-        for name, theirs in _identity(table.record).items():
-            ours = _identity(first.record)[name]
+        for name, theirs in _must_be_equal(table.record).items():
+            ours = _must_be_equal(first.record)[name]
             if theirs != ours:
                 pair = f"{shown(first.name)!r} and {shown(table.name)!r}"
                 raise TableError(f"{pair} differ in their {name}: {ours}, {theirs}")
@@ -125,7 +123,7 @@ def _check_same(tables: Sequence[RunTable]) -> None:
         raise TableError(f"{shown(first.name)!r} was cut by --limit: such shards make no whole")
 
 
-def _identity(record: Mapping[str, Any]) -> dict[str, Any]:
+def _must_be_equal(record: Mapping[str, Any]) -> dict[str, Any]:
     settings = {name: record["settings"][name] for name in _SAME_SETTINGS}
     model = {f"model's {key}": value for key, value in record["model"].items()}
     return {"provider": record["provider"], **model, **settings, "classes": list(record["classes"])}
@@ -155,7 +153,7 @@ def _merged(tables: Sequence[RunTable], lists: Mapping[int, FileList]) -> Iterat
         listed = lists.get(source)
         ordered = _by_list(of_source, listed) if listed else _by_path(of_source)
         for number, row in enumerate(ordered, 1):
-            yield moved(row, Place(source, number if listed else None))
+            yield moved(row, Position(source, number if listed else None))
 
 
 def _checked(table: RunTable, count: int) -> Iterator[Row]:

@@ -2,9 +2,7 @@
 
 ::
 
-    Listing ──ImageRef──> load_ahead(read, decode) ──Decoded | Unreadable──> batches
-                                                                                │
-    Output <──rows── StormWatch <──── Predictor.predict <───────────Batch──────┘
+    Listing ──ImageRef──> Engine (read, decode, predict) ──rows──> StormGuard ──> Output
 
 Everything streams: what is listed, decoded, classified and not yet written is bounded by the
 read-ahead and the batch size, whatever the number of photos. The output saves its rows part by
@@ -15,26 +13,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import islice
 
-from scene_batch.errors import AccountingError, OutputBusyError, SceneBatchError, SourceError
-from scene_batch.model.predictor import Classified, Predictor
-from scene_batch.object_store.address import identified, shown
+from scene_batch.errors import AccountingError, OutputBusyError, SceneBatchError
+from scene_batch.model.predictor import Predictor
+from scene_batch.object_store.address import shown, unique
 from scene_batch.object_store.stores import Stores
-from scene_batch.outputs.ledger import fingerprint
 from scene_batch.outputs.opening import Output, open_output
-from scene_batch.outputs.saved import Plan
-from scene_batch.pipeline.engine import classify_ahead
+from scene_batch.outputs.plan import Plan, fingerprint
+from scene_batch.outputs.tally import Tally
+from scene_batch.pipeline.advice import bottleneck, hint
+from scene_batch.pipeline.engine import Engine
 from scene_batch.pipeline.interruption import Interruption
 from scene_batch.pipeline.job import Job
-from scene_batch.pipeline.storm import StormWatch
-from scene_batch.pipeline.thread_plan import Staff, hint
-from scene_batch.pipeline.update import Retry, old_table, what_to_do
-from scene_batch.records import printable
+from scene_batch.pipeline.storm import StormGuard
+from scene_batch.pipeline.thread_plan import ThreadPlan
+from scene_batch.pipeline.update import table_to_update
+from scene_batch.pipeline.work import choose
+from scene_batch.records import Row, printable
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import Reader
-from scene_batch.tables.run_record import RunRecord, Tally, bottleneck, versions
+from scene_batch.tables.run_record import RunRecord, versions
 from scene_batch.tables.run_table import RunTable
 from scene_batch.tables.schema import schema
 
@@ -51,7 +51,7 @@ def open_sources(job: Job) -> Listing:
 def run(
     job: Job,
     predictor: Predictor,
-    watch: Callable[[Tally], None] = lambda tally: None,
+    progress: Callable[[Tally], None] = lambda tally: None,
     interruption: Interruption | None = None,
     listing: Listing | None = None,
 ) -> RunRecord:
@@ -59,8 +59,8 @@ def run(
 
     Args:
         job: What to do.
-        predictor: The model, ready.
-        watch: Called after each batch with the tally so far.
+        predictor: The job's model, ready.
+        progress: Called after each batch with the tally so far.
         interruption: Where signals come from; a batch in hand is finished first.
         listing: The job's sources, opened; None: they are opened here.
 
@@ -74,63 +74,64 @@ def run(
         AccountingError: Photos found and rows written differ: a defect, and no table.
         Interrupted: By a signal; the same job continues.
     """
-    held_off = interruption.held_off if interruption else nullcontext
-    model = predictor.session.sha256
+    interruption = interruption or Interruption()
     listing = listing or open_sources(job)
-    table = old_table(job, predictor)
-    identity = _identity(job, listing, predictor, model, table)
+    table = table_to_update(job, predictor)
+    identity = _identity(job, listing, predictor, table)
     plan = Plan(predictor.card.classes, identity, listing.continuable)
     overwrite = job.overwrite or table is not None
-    with open_output(job.out, plan, overwrite=overwrite, restart=job.restart) as output:
+    with open_output(job.output_name, plan, overwrite=overwrite, restart=job.restart) as output:
         if output.done is not None:
             return RunRecord(**output.done)
         if table is not None and table.is_replaced():
-            raise OutputBusyError(f"{job.out!r} was replaced meanwhile; run the command again")
-        guard = held_off if output.durable else nullcontext
+            raise OutputBusyError(
+                f"{job.output_name!r} was replaced meanwhile; run the command again"
+            )
+        guard = interruption.held_off if output.durable else nullcontext
         tally, saved = output.tally, output.tally.rows
         listing.go_behind(output.after)
-        work = what_to_do(job, listing, table)
+        work = choose(job, listing, table)
+        threads = ThreadPlan.of(
+            predictor.session, workers=job.workers, remote=listing.may_be_remote
+        )
+        tally.threads = threads.threads()
+        engine = Engine(predictor, Reader(listing.stores), threads, job.read_timeout)
         items = islice(work, None if job.limit is None else job.limit - saved)
-        staff = Staff.of(predictor.session, workers=job.workers, remote=listing.may_be_remote)
-        tally.threads = staff.threads()
-        reader = Reader(listing.stores)
-        results = classify_ahead(items, predictor, reader, tally, staff, timeout=job.read_timeout)
-        with closing(results):
-            for _ in _write(results, output, guard):
-                watch(tally)
-        if not tally.rows and not listing.seen and not isinstance(work, Retry):
-            raise _no_photo(listing)
+        with closing(engine.rows(items, tally)) as batches:
+            for _ in _write(batches, output, guard):
+                progress(tally)
+        if not tally.rows:
+            work.refuse_nothing()
         with guard():
             output.save()
-        _account_for(saved + work.found, tally.rows, output.rows_saved)
-        record = _record(job, listing, predictor, identity, tally, staff)
-        if isinstance(work, Retry):  # nothing was listed
-            old = work.table.record
-            settings = {**record.settings, "lists": old["settings"]["lists"]}
-            of_listing = {key: old[key] for key in ("ignored", "photos_per_source")}
-            record = replace(record, settings=settings, **of_listing)
+        found = saved + work.found
+        if not found == tally.rows == output.rows_saved:  # promise 1: one row for each photo found
+            raise AccountingError(
+                f"{found} photos found, {tally.rows} classified, {output.rows_saved} rows written"
+            )
+        record = work.amend(_record(job, listing, engine, identity, tally))
         output.commit(record.to_json())
     return record
 
 
 def _write(
-    results: Iterator[Classified],
+    batches: Iterator[list[Row]],
     output: Output,
     guard: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[None]:
     """Write batch after batch; no signal counts while one is written."""
-    tally, storm = output.tally, StormWatch()
+    storm = StormGuard()
     while True:
         try:
-            result = next(results, None)
+            rows = next(batches, None)
         except SceneBatchError:  # what came before it is sound
             with guard():
                 output.write(storm.sound())
             raise
-        if result is None:
+        if rows is None:
             break
-        with guard(), tally.timing("write"):
-            output.write(storm.sift(result.rows))
+        with guard(), output.tally.timing("write"):
+            output.write(storm.sift(rows))
         storm.check()
         yield
     with guard():
@@ -138,52 +139,31 @@ def _write(
 
 
 def _identity(
-    job: Job, listing: Listing, predictor: Predictor, model: str, table: RunTable | None
+    job: Job, listing: Listing, predictor: Predictor, table: RunTable | None
 ) -> dict[str, object]:
     """All that must be equal for a run to be continued."""
     session = predictor.session
     how = {"update": job.update, "prune": job.prune, "retry_unreadable": job.retry_unreadable}
     return {
-        "sources": [identified(source) for source in job.sources],
+        "sources": [unique(source) for source in job.sources],
         "lists": listing.lists,
         "shard": job.shard and str(job.shard),
         "limit": job.limit,
-        "model": model,
+        "model": session.sha256,
         "preprocess": predictor.card.preprocess.to_json(),
         "top_k": predictor.top_k,
         "columns": schema().names,
         "provider": session.provider,
         "precision": session.precision,
-        "table": None if table is None else how | table.identity,
+        "table": None if table is None else how | table.state,
     }
 
 
-def _no_photo(listing: Listing) -> SourceError:
-    ignored = listing.ignored.hidden + listing.ignored.other
-    return SourceError(
-        f"no photo in {', '.join(map(shown, listing.sources))} ({ignored} other files ignored);"
-        " check the path, and the suffixes that count as photos in run --help"
-    )
-
-
-def _account_for(found: int, classified: int, written: int) -> None:
-    """Assert promise 1: one row for each photo found."""
-    if not found == classified == written:
-        raise AccountingError(
-            f"{found} photos found, {classified} classified, {written} rows written:"
-            " this is a defect of scene-batch, please report it; no table was written"
-        )
-
-
-def _record(  # noqa: PLR0913, PLR0917 - all that it records
-    job: Job,
-    listing: Listing,
-    predictor: Predictor,
-    identity: dict[str, object],
-    tally: Tally,
-    staff: Staff,
+def _record(
+    job: Job, listing: Listing, engine: Engine, identity: dict[str, object], tally: Tally
 ) -> RunRecord:
-    session, seconds = predictor.session, tally.elapsed
+    predictor, seconds = engine.predictor, tally.elapsed
+    session = predictor.session
     stages = tally.stages()
     slowest = bottleneck(stages)
     unreadable = sum(tally.unreadable.values())
@@ -213,7 +193,7 @@ def _record(  # noqa: PLR0913, PLR0917 - all that it records
             "batch_size": session.batch_size,
             "threads": session.threads,
             "precision": session.precision,
-            "workers": staff.workers,
+            "workers": engine.plan.workers,
         },
         versions=versions(),
         started_at=tally.started_at.isoformat(timespec="seconds"),
@@ -222,5 +202,5 @@ def _record(  # noqa: PLR0913, PLR0917 - all that it records
         stages=stages,
         photos_per_second=round(tally.rows / seconds, 1),
         bottleneck=slowest,
-        hint=hint(staff, stages, slowest, session),
+        hint=hint(engine.plan, stages, slowest, session),
     )

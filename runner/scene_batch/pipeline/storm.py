@@ -20,7 +20,7 @@ _ALWAYS, _REMOTE = ("timeout", "fetch_failed"), ("permission",)
 """Codes that say nothing of the photo; a right that is refused may be a key that has expired."""
 
 
-class StormWatch:
+class StormGuard:
     """Holds rows back while a storm may be coming, so that none of its failures is saved.
 
     Rows pass through in order. From the first failure of the window on they wait until the window

@@ -11,10 +11,11 @@ from scene_batch.model.predictor import Predictor
 from scene_batch.object_store.address import is_url, shown
 from scene_batch.outputs.storage import open_storage
 from scene_batch.pipeline.job import Job
-from scene_batch.records import ImageRef, Place, Prediction, Row, Unreadable, moved, printable
+from scene_batch.records import ImageRef, Position, Prediction, Row, Unreadable, moved, printable
 from scene_batch.sources.file_list import reference
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.shard import Shard
+from scene_batch.tables.run_record import RunRecord
 from scene_batch.tables.run_table import RunTable
 
 Item: TypeAlias = ImageRef | Row
@@ -48,17 +49,25 @@ class Update:
             self.found += 1
             yield item
 
+    def refuse_nothing(self) -> None:
+        """Refuse sources without a photo."""
+        self.listing.refuse_no_photo()
+
+    def amend(self, record: RunRecord) -> RunRecord:
+        """The record as it is."""
+        return record
+
     def _merged(self) -> Iterator[Item]:
         rows = self._rows_behind(self.listing.after)
         old = next(rows, None)
-        place = self.listing.after.place if self.listing.after else Place()
+        position = self.listing.after.position if self.listing.after else Position()
         for ref in self.listing:
-            while old is not None and old.ref.position < ref.position:
+            while old is not None and old.ref.order_key < ref.order_key:
                 if not self.prune:
-                    yield _at(old, place)
+                    yield _at(old, position)
                 old = next(rows, None)
-            place = ref.place
-            if old is not None and old.ref.position == ref.position:
+            position = ref.position
+            if old is not None and old.ref.order_key == ref.order_key:
                 again = _changed(old.ref, ref) or (self.retry and isinstance(old, Unreadable))
                 yield ref if again else replace(old, ref=ref)
                 old = next(rows, None)
@@ -66,21 +75,21 @@ class Update:
                 yield ref
         while old is not None:
             if not self.prune:
-                yield _at(old, place)
+                yield _at(old, position)
             old = next(rows, None)
 
     def _rows_behind(self, after: ImageRef | None) -> Iterator[Row]:
         before: tuple[int, int, bytes] | None = None
         for row in self.table.rows():
-            place = Place(self._source_of(row.ref.path))
-            ref = replace(row.ref, place=place)
-            if before is not None and ref.position <= before:
+            position = Position(self._source_of(row.ref.path))
+            ref = replace(row.ref, position=position)
+            if before is not None and ref.order_key <= before:
                 raise OutputError(
                     f"{self.table.name!r} is not in the order of these sources ({ref.path!r});"
                     " name them as before, or --overwrite"
                 )
-            before = ref.position
-            if after is None or before > after.position:
+            before = ref.order_key
+            if after is None or before > after.order_key:
                 yield replace(row, ref=ref)
 
     def _source_of(self, path: str) -> int:
@@ -107,18 +116,31 @@ class Retry:
 
     def __iter__(self) -> Iterator[Item]:
         """Yield each row that is well, and each other one's photo."""
-        done = self.after.place.line or 0 if self.after else 0
+        done = self.after.position.line or 0 if self.after else 0
         for number, row in enumerate(self.table.rows(), 1):
             if number > done:
                 self.found += 1
-                place = Place(line=number)
+                position = Position(line=number)
                 if isinstance(row, Prediction):
-                    yield _at(row, place)
+                    yield _at(row, position)
                 else:
-                    yield reference(row.ref.path, place)
+                    yield reference(row.ref.path, position)
+
+    def refuse_nothing(self) -> None:
+        """Nothing: it is the table that says which photos there are."""
+
+    def amend(self, record: RunRecord) -> RunRecord:
+        """The record with what the table's own says of the listing: now nothing was listed."""
+        old = self.table.record
+        return replace(
+            record,
+            settings={**record.settings, "lists": old["settings"]["lists"]},
+            ignored=old["ignored"],
+            photos_per_source=old["photos_per_source"],
+        )
 
 
-def old_table(job: Job, predictor: Predictor) -> RunTable | None:
+def table_to_update(job: Job, predictor: Predictor) -> RunTable | None:
     """The table to bring up to date; None where a fresh one is made.
 
     Args:
@@ -132,12 +154,14 @@ def old_table(job: Job, predictor: Predictor) -> RunTable | None:
     if not (job.update or job.retry_unreadable):
         return None
     _check(job)
-    if not open_storage(job.out).exists():
+    if not open_storage(job.output_name).exists():
         if job.update:
             return None
-        raise OutputError(f"--retry-unreadable: there is no {job.out!r} yet; run without it")
+        raise OutputError(
+            f"--retry-unreadable: there is no {job.output_name!r} yet; run without it"
+        )
     try:
-        table = RunTable.open(job.out)
+        table = RunTable.open(job.output_name)
     except TableError as error:
         raise OutputError(f"{error}; replace it with --overwrite") from None
     _check_kind(table, predictor, job.shard)
@@ -184,18 +208,11 @@ def _check_sources(table: RunTable, sources: Sequence[str]) -> None:
         )
 
 
-def what_to_do(job: Job, listing: Listing, table: RunTable | None) -> Listing | Update | Retry:
-    """What a run goes through, behind what is saved."""
-    if table is None:
-        return listing
-    if job.update:
-        return Update(table, listing, prune=job.prune, retry=job.retry_unreadable)
-    return Retry(table, listing.after)
-
-
 def _check(job: Job) -> None:
-    if not job.out.endswith(".parquet"):
-        raise UsageError(f"--update and --retry-unreadable need a .parquet, not {job.out!r}")
+    if not job.output_name.endswith(".parquet"):
+        raise UsageError(
+            f"--update and --retry-unreadable need a .parquet, not {job.output_name!r}"
+        )
     if job.limit is not None:
         raise UsageError("--limit would lose rows with --update or --retry-unreadable; drop it")
     lists = [source for source in job.sources if source.startswith("@")]
@@ -208,7 +225,7 @@ def _changed(old: ImageRef, new: ImageRef) -> bool:
     return not known or (old.size_bytes, old.modified_at) != (new.size_bytes, new.modified_at)
 
 
-def _at(row: Row, place: Place) -> Row:
-    """A row at another place; its source stays where it is known."""
-    source = row.ref.place.source if place.line is None else place.source
-    return moved(row, replace(place, source=source))
+def _at(row: Row, position: Position) -> Row:
+    """A row at another position; its source stays where it is known."""
+    source = row.ref.position.source if position.line is None else position.source
+    return moved(row, replace(position, source=source))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from scene_batch.errors import SourceError
-from scene_batch.records import ImageRef, Place
+from scene_batch.records import ImageRef, Position
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """What counts as a photo while listing; its content decides the format."""
@@ -32,7 +32,7 @@ class Directory:
     ignored: Ignored
     source: int = 0
     """The number of this source in its job."""
-    _place: Place = field(init=False, default=Place())
+    _position: Position = field(init=False, default=Position())
 
     def refs(self, after: str | None = None) -> Iterator[ImageRef]:
         """Yield the photos below, bytewise by path, those behind ``after`` where it is given.
@@ -50,8 +50,8 @@ class Directory:
     ) -> Iterator[ImageRef]:
         try:
             status = os.stat(folder)  # noqa: PTH116 - bytes, which pathlib does not take
-            identity = (status.st_dev, status.st_ino)
-            if identity in above:  # a link back to a folder that we are in
+            inode = (status.st_dev, status.st_ino)
+            if inode in above:  # a link back to a folder that we are in
                 return
             names, hidden, other = _names(folder)
         except FileNotFoundError:
@@ -65,16 +65,16 @@ class Directory:
             if path <= after and not after.startswith(path):
                 continue
             if name.endswith(b"/"):
-                yield from self._walk(path[:-1], (*above, identity), after)
+                yield from self._walk(path[:-1], (*above, inode), after)
             elif path != after:
-                yield image_ref(path, self._place)
+                yield image_ref(path, self._position)
         self._pass_over(hidden, other)
 
     def _pass_over(self, hidden: int, other: int) -> None:
         """Count what a folder held besides photos, once it is done: then it is counted once."""
         self.ignored.hidden += hidden
         self.ignored.other += other
-        self._place = Place(self.source, None, self.ignored.hidden, self.ignored.other)
+        self._position = Position(self.source, None, self.ignored.hidden, self.ignored.other)
 
 
 def _names(folder: bytes) -> tuple[list[bytes], int, int]:
@@ -116,16 +116,16 @@ def has_photo_suffix(name: bytes) -> bool:
 _SUFFIX_BYTES = tuple(suffix.encode() for suffix in PHOTO_SUFFIXES)
 
 
-def image_ref(path: bytes, place: Place) -> ImageRef:
+def image_ref(path: bytes, position: Position) -> ImageRef:
     """A local photo with its size and time; without them where it is gone or not a file."""
     name = os.fsdecode(path)
     try:
         status = os.stat(path)  # noqa: PTH116 - bytes, which pathlib does not take
     except (OSError, ValueError):  # ValueError: a NUL byte in a list's line
-        return ImageRef(name, place=place)
+        return ImageRef(name, position=position)
     if not stat.S_ISREG(status.st_mode):
-        return ImageRef(name, place=place)
-    return ImageRef(name, status.st_size, status.st_mtime_ns // 1000, place)
+        return ImageRef(name, position=position)
+    return ImageRef(name, status.st_size, status.st_mtime_ns // 1000, position)
 
 
 def _cannot_list(folder: bytes, reason: str | None) -> SourceError:

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from scene_batch.errors import SourceError, SourceNotFoundError
 from scene_batch.object_store.address import is_url
-from scene_batch.records import ImageRef, Place
+from scene_batch.records import ImageRef, Position
 from scene_batch.sources.directory import image_ref
 
 COLUMN = "path"
@@ -64,7 +64,7 @@ class FileList:
         try:
             for line, path in enumerate(paths(), 1):
                 if line > (after or 0) and path.strip():
-                    yield reference(path, Place(self.source, line))
+                    yield reference(path, Position(self.source, line))
         except OSError as error:
             raise self._unreadable(error) from None
         except csv.Error as error:
@@ -123,9 +123,13 @@ class FileList:
         return SourceError(f"the list {self.name!r} has no column {COLUMN!r}; name it so")
 
 
-def reference(path: str, place: Place) -> ImageRef:
+def reference(path: str, position: Position) -> ImageRef:
     """A photo by its path, local or remote.
 
     A remote one's size is not asked for: the one request is that for its bytes.
     """
-    return ImageRef(path, place=place) if is_url(path) else image_ref(os.fsencode(path), place)
+    return (
+        ImageRef(path, position=position)
+        if is_url(path)
+        else image_ref(os.fsencode(path), position)
+    )

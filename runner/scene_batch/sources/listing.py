@@ -11,7 +11,7 @@ from typing import TypeAlias
 from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
 from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url, shown
 from scene_batch.object_store.stores import Stores
-from scene_batch.records import ImageRef, Place, printable
+from scene_batch.records import ImageRef, Position, printable
 from scene_batch.sources.directory import Directory, Ignored, image_ref
 from scene_batch.sources.file_list import FileList, reference
 from scene_batch.sources.prefix import Prefix, RemotePhoto, find_object
@@ -59,7 +59,7 @@ class Listing:
     def go_behind(self, after: ImageRef | None) -> None:
         """Begin behind a photo that is done."""
         self.after = after
-        done = after.place if after else Place()
+        done = after.position if after else Position()
         self.ignored.hidden, self.ignored.other = done.hidden, done.other
 
     @property
@@ -89,12 +89,25 @@ class Listing:
                 self.found += 1
                 yield ref
 
+    def refuse_no_photo(self) -> None:
+        """Refuse sources in which no photo was seen, this shard's or another's.
+
+        Raises:
+            SourceError: There was none.
+        """
+        if not self.seen:
+            ignored = self.ignored.hidden + self.ignored.other
+            raise SourceError(
+                f"no photo in {', '.join(map(shown, self.sources))} ({ignored} other files"
+                " ignored); check the path, and the suffixes that count as photos in run --help"
+            )
+
     def _refs(self) -> Iterator[ImageRef]:
-        first = self.after.place.source if self.after else 0
+        first = self.after.position.source if self.after else 0
         for source in self._opened[first:]:
             after = self.after if self.after and source.source == first else None
             if isinstance(source, FileList):
-                yield from source.refs(after.place.line if after else None)
+                yield from source.refs(after.position.line if after else None)
             else:
                 yield from source.refs(after.path if after else None)
 
@@ -129,7 +142,7 @@ class SinglePhoto:
     def refs(self, after: str | None = None) -> Iterator[ImageRef]:
         """Yield it, unless it is done."""
         if after is None:
-            yield image_ref(os.fsencode(self.path), Place(self.source))
+            yield image_ref(os.fsencode(self.path), Position(self.source))
 
 
 Source: TypeAlias = Directory | FileList | Prefix | RemotePhoto | SinglePhoto

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from scene_batch.errors import SourceError
 from scene_batch.object_store.address import Address
-from scene_batch.object_store.causes import Cause, cause_of, no_panics, retrying
+from scene_batch.object_store.asking import FIRST_SECONDS, ask
+from scene_batch.object_store.causes import Cause, cause_of
 from scene_batch.object_store.stores import Stores
-from scene_batch.read_ahead import prefetch
-from scene_batch.records import ImageRef, Place
+from scene_batch.read_ahead import read_ahead
+from scene_batch.records import ImageRef, Position
 from scene_batch.sources.directory import Ignored, has_photo_suffix
-from scene_batch.threads import Later
+from scene_batch.threads import Pool
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 """Keys taken from a listing at a time: what stores send at once."""
-_FIRST_SECONDS = 3.0
-"""For what is asked before any work."""
 
 
 @dataclass(slots=True)
@@ -55,11 +52,10 @@ class Prefix:
         store = self.stores.open(self._address, "short")
 
         def first_keys() -> None:
-            with no_panics():
-                next(iter(store.list(self._address.key or None, chunk_size=1)), None)
+            next(iter(store.list(self._address.key or None, chunk_size=1)), None)
 
         try:
-            Later(partial(retrying(_FIRST_SECONDS), first_keys)).result()
+            ask(first_keys, seconds=FIRST_SECONDS)
         except (BaseError, OSError) as error:
             raise _cannot_list(self.url, cause_of(error)) from None
 
@@ -72,7 +68,7 @@ class Prefix:
         last = None if after is None else after.removeprefix(f"{self._address.root}/")
         skip = len(self._address.key) + 1 if self._address.key else 0
         hidden = ""
-        place = self._place()
+        position = self._position()
         for meta in self._objects(last):
             key, size = meta["path"], meta["size"]
             if hidden and key.startswith(hidden):
@@ -80,19 +76,19 @@ class Prefix:
             if (end := _hidden_end(key, skip)) is not None:
                 hidden = key[:end].removesuffix("/") + "/"
                 self.ignored.hidden += 1
-                place = self._place()
+                position = self._position()
             elif not has_photo_suffix(key.encode()):
                 if size:  # no directory marker
                     self.ignored.other += 1
-                    place = self._place()
+                    position = self._position()
             elif last is not None and key <= last:
                 self._check_marker(key, size, last)
             else:
-                yield _ref(f"{self._address.root}/{key}", meta, place)
+                yield _ref(f"{self._address.root}/{key}", meta, position)
             last = max(last or "", key)
 
-    def _place(self) -> Place:
-        return Place(self.source, None, self.ignored.hidden, self.ignored.other)
+    def _position(self) -> Position:
+        return Position(self.source, None, self.ignored.hidden, self.ignored.other)
 
     def _check_marker(self, key: str, size: int, last: str) -> None:
         """Pass over ``x.jpg/``, which obstore shows as ``x.jpg`` and the store lists later."""
@@ -109,11 +105,9 @@ class Prefix:
         # obstore's own retries are off: here a page is asked for again, and signals are served.
         store = self.stores.open(self._address, "none")
         pages = _Pages(store, self._address.key or None, last)
-        again = retrying()
         # In a thread, a page ahead, so that nobody waits for the store at the end of each page.
-        ahead: Generator[Sequence[ObjectMeta] | None, None, None]
-        ahead = prefetch(lambda _: again(pages.next), count(), workers=1, depth=2)
-        with closing(ahead):
+        with Pool(1) as pool:
+            ahead = read_ahead(lambda _: pool.submit(lambda: ask(pages.next)), count(), depth=2)
             try:
                 for page in ahead:
                     if page is None:
@@ -128,7 +122,7 @@ class Prefix:
 
 @dataclass(slots=True)
 class _Pages:
-    """A listing that can be taken up again behind the last key that came."""
+    """A listing that can be asked for again behind the last key that came."""
 
     store: ObjectStore
     prefix: str | None
@@ -138,12 +132,11 @@ class _Pages:
     def next(self) -> Sequence[ObjectMeta] | None:
         """The next page, without markers; None at the end."""
         try:
-            with no_panics():
-                if self._stream is None:
-                    stream = self.store.list(self.prefix, offset=self.last, chunk_size=_PAGE)
-                    self._stream = iter(stream)
-                page = next(self._stream, ())
-                markers = {meta["path"] for meta in page if self._is_marker(meta)}
+            if self._stream is None:
+                stream = self.store.list(self.prefix, offset=self.last, chunk_size=_PAGE)
+                self._stream = iter(stream)
+            page = next(self._stream, ())
+            markers = {meta["path"] for meta in page if self._is_marker(meta)}
         except BaseException:
             self._stream = None
             raise
@@ -178,7 +171,7 @@ class RemotePhoto:
     def refs(self, after: str | None = None) -> Iterator[ImageRef]:
         """Yield it, unless it is done."""
         if after is None:
-            yield _ref(self.url, self.meta, Place(self.source))
+            yield _ref(self.url, self.meta, Position(self.source))
 
 
 def find_object(url: str, stores: Stores) -> ObjectMeta | None:
@@ -193,13 +186,8 @@ def find_object(url: str, stores: Stores) -> ObjectMeta | None:
     if not address.key:
         return None
     store = stores.open(address, "short")
-
-    def head() -> ObjectMeta:
-        with no_panics():
-            return store.head(address.key)
-
     try:
-        return Later(partial(retrying(_FIRST_SECONDS), head)).result()
+        return ask(lambda: store.head(address.key), seconds=FIRST_SECONDS)
     except (BaseError, OSError) as error:
         cause = cause_of(error)
         if cause.may_pass or cause.kind == "credentials":
@@ -207,11 +195,11 @@ def find_object(url: str, stores: Stores) -> ObjectMeta | None:
         return None  # the answer had no body; if something is wrong, listing will say what
 
 
-def _ref(url: str, meta: ObjectMeta | None, place: Place) -> ImageRef:
+def _ref(url: str, meta: ObjectMeta | None, position: Position) -> ImageRef:
     if meta is None:
-        return ImageRef(url, place=place)
+        return ImageRef(url, position=position)
     modified_at = microseconds(meta["last_modified"])
-    return ImageRef(url, meta["size"], modified_at, place, meta["e_tag"])
+    return ImageRef(url, meta["size"], modified_at, position, meta["e_tag"])
 
 
 def microseconds(moment: datetime) -> int | None:

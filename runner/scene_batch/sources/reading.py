@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scene_batch.errors import SceneBatchError
 from scene_batch.object_store.address import is_url
-from scene_batch.object_store.causes import ShortReadError, cause_of, no_panics, retrying
+from scene_batch.object_store.asking import ask_here
+from scene_batch.object_store.causes import ShortReadError, cause_of
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Unreadable, UnreadableCode
 from scene_batch.sources.prefix import microseconds
@@ -64,7 +65,7 @@ class Reader:
             return self._get_once(ref)
 
         try:
-            fetched = retrying(self._stores.timeout * _RETRY_SHARE)(once)
+            fetched = ask_here(once, seconds=self._stores.timeout * _RETRY_SHARE)
         except SceneBatchError as error:  # a list's line that cannot be opened at all
             fetched = Fetched(ref, Unreadable(ref, "fetch_failed", str(error)))
         except (BaseError, OSError, ValueError) as error:
@@ -77,11 +78,10 @@ class Reader:
         store, key = self._stores.find(ref.path)
         if ref.path.endswith("/") and key:
             return Fetched(ref, Unreadable(ref, "not_a_file", "a folder"))
-        with no_panics():
-            answer = store.get(key)
-            if answer.meta["size"] > MAX_BYTES:
-                return Fetched(ref, _too_large(ref, answer.meta["size"]))
-            data = bytes(answer.bytes())
+        answer = store.get(key)
+        if answer.meta["size"] > MAX_BYTES:
+            return Fetched(ref, _too_large(ref, answer.meta["size"]))
+        data = bytes(answer.bytes())
         return Fetched(_as_read(ref, answer.meta, len(data)), data)
 
 

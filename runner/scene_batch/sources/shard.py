@@ -55,7 +55,7 @@ class Shard:
         """Whether a photo is of this shard."""
         return shard_index(path, self.count) == self.index
 
-    def name(self, out: str) -> str:
+    def output_name(self, out: str) -> str:
         """What the table is called: ``preds-00000-of-00003.parquet`` where it is automatic."""
         if not self.is_automatic or out == "-":
             return out

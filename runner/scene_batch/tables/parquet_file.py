@@ -15,6 +15,10 @@ ROW_GROUP_ROWS = 65_536
 ROW_GROUP_BYTES = 4_500_000
 """What a row group holds in memory while it fills, at most; reached first where rows are wide."""
 
+PART_GROUP_ROWS = 8192
+"""Of a part's row groups, and so of what is joined at a time: small, and read without threads, so
+that joining a million rows takes the memory that the run had."""
+
 _PAGE_BYTES = 65_536
 """A sixteenth of Arrow's own: a column's encoder holds a page."""
 

@@ -17,15 +17,16 @@ import pyarrow.parquet as pq
 
 from scene_batch.errors import StoreError, TableError
 from scene_batch.object_store.address import is_url, shown
-from scene_batch.object_store.causes import cause_of, no_panics, retrying
+from scene_batch.object_store.asking import ask
+from scene_batch.object_store.causes import cause_of
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import Row
 from scene_batch.tables.names import RECORD, is_part
 from scene_batch.tables.run_record import RunRecord
 from scene_batch.tables.schema import RECORD_KEY, schema, to_rows
-from scene_batch.threads import Later
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
 _ROWS_AT_A_TIME = 8192
@@ -38,7 +39,7 @@ class RunTable:
     name: str
     record: dict[str, Any]
     """The record of the run that wrote it."""
-    identity: dict[str, Any]
+    state: dict[str, Any]
     """Tells it from any other table that was there before or after."""
     _files: tuple[Path, ...]
 
@@ -51,13 +52,13 @@ class RunTable:
             StoreError: Its store does not give it.
         """
         if not is_url(name):
-            return cls._read(name, Path(name), _local_identity(name))
+            return cls._read(name, Path(name), _local_state(name))
         kept = tempfile.mkdtemp(prefix="scene-batch-")
         try:
             with _telling(name):
-                identity = Later(lambda: _remote_identity(name)).result()
-                place = Later(lambda: _fetch(name, Path(kept))).result()
-            table = cls._read(name, place, identity)
+                meta = ask(lambda: _head(name))
+                path = _fetch(name, meta, Path(kept))
+            table = cls._read(name, path, _remote_state(meta))
         except BaseException:
             shutil.rmtree(kept, ignore_errors=True)  # a thread may still write into it
             raise
@@ -65,9 +66,9 @@ class RunTable:
         return table
 
     @classmethod
-    def _read(cls, name: str, place: Path, identity: dict[str, Any]) -> Self:
+    def _read(cls, name: str, path: Path, state: dict[str, Any]) -> Self:
         try:
-            files, text = _contents(place)
+            files, text = _contents(path)
             record = json.loads(text)
             sound = files and all(pq.read_schema(file) == schema() for file in files)
             if not sound or {field.name for field in fields(RunRecord)} != record.keys():
@@ -82,7 +83,7 @@ class RunTable:
                 f"{shown(name)!r} holds {found} rows, its record says {record['photos']}: make or"
                 " copy it again"
             )
-        return cls(name, record, identity, files)
+        return cls(name, record, state, files)
 
     @property
     def classes(self) -> list[str]:
@@ -90,12 +91,12 @@ class RunTable:
         return list(self.record["classes"])
 
     def is_replaced(self) -> bool:
-        """Whether another table has taken its place since it was opened."""
+        """Whether another table stands under its name since it was opened."""
         try:
             if not is_url(self.name):
-                return _local_identity(self.name) != self.identity
+                return _local_state(self.name) != self.state
             with _telling(self.name):
-                return Later(lambda: _remote_identity(self.name)).result() != self.identity
+                return _remote_state(ask(lambda: _head(self.name))) != self.state
         except TableError:
             return True
 
@@ -107,16 +108,16 @@ class RunTable:
                     yield from to_rows(batch)
 
 
-def _contents(place: Path) -> tuple[tuple[Path, ...], str]:
+def _contents(path: Path) -> tuple[tuple[Path, ...], str]:
     """The files of a table, and its record."""
-    if place.is_dir():
-        files = tuple(sorted(file for file in place.iterdir() if is_part(file.name)))
-        return files, (place / RECORD).read_text(encoding="utf-8")
-    metadata = pq.read_metadata(place).metadata or {}
-    return (place,), metadata[RECORD_KEY.encode()].decode()
+    if path.is_dir():
+        files = tuple(sorted(file for file in path.iterdir() if is_part(file.name)))
+        return files, (path / RECORD).read_text(encoding="utf-8")
+    metadata = pq.read_metadata(path).metadata or {}
+    return (path,), metadata[RECORD_KEY.encode()].decode()
 
 
-def _local_identity(name: str) -> dict[str, Any]:
+def _local_state(name: str) -> dict[str, Any]:
     try:
         status = Path(name).stat()
     except OSError as error:
@@ -124,30 +125,33 @@ def _local_identity(name: str) -> dict[str, Any]:
     return {"size_bytes": status.st_size, "modified_at": status.st_mtime_ns}
 
 
-def _remote_identity(name: str) -> dict[str, Any]:
+def _head(name: str) -> ObjectMeta:
+    """What a store says of a table, or of a data set's record."""
     store, key = Stores().find(name, "long")
-    with no_panics():
-        meta = store.head(f"{key}/{RECORD}" if name.endswith("/") else key)
+    return store.head(f"{key}/{RECORD}" if name.endswith("/") else key)
+
+
+def _remote_state(meta: ObjectMeta) -> dict[str, Any]:
     return {"size_bytes": meta["size"], "e_tag": meta["e_tag"]}
 
 
-def _fetch(name: str, folder: Path) -> Path:
+def _fetch(name: str, meta: ObjectMeta, folder: Path) -> Path:
     """A table of a bucket as a local file, or a data set as a local folder."""
     store, key = Stores().find(name, "long")
     if not name.endswith("/"):
-        return _download(store, key, folder / "table")
-    for meta in store.list_with_delimiter(key)["objects"]:
-        _download(store, meta["path"], folder / meta["path"].rpartition("/")[2])
+        return _download(store, meta, folder / "table")
+    for part in ask(lambda: store.list_with_delimiter(key))["objects"]:
+        _download(store, part, folder / part["path"].rpartition("/")[2])
     return folder
 
 
-def _download(store: ObjectStore, key: str, file: Path) -> Path:
+def _download(store: ObjectStore, meta: ObjectMeta, file: Path) -> Path:
     def once() -> None:
         with file.open("wb") as local:
-            for chunk in store.get(key):
+            for chunk in store.get(meta["path"]):
                 local.write(chunk)
 
-    retrying()(once)
+    ask(once, size_bytes=meta["size"])
     return file
 
 
@@ -157,7 +161,7 @@ def _telling(name: str) -> Iterator[None]:
 
     try:
         yield
-    except (BaseError, FileNotFoundError) as error:
+    except (BaseError, FileNotFoundError, TimeoutError) as error:
         cause = cause_of(error)
         if cause.kind == "missing":
             raise TableError(f"no table {shown(name)!r}: not found") from None

@@ -10,6 +10,7 @@ import pytest
 from scene_batch.classifier import Classifier
 from scene_batch.model import golden
 from scene_batch.model.card import EMBEDDED
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
@@ -19,7 +20,7 @@ from support import HARD, SCENES, scene_batch
 
 @pytest.fixture(scope="session")
 def scenes() -> Classifier:
-    return Classifier.load(provider="cpu")
+    return Classifier.load(compute=ComputeOptions("cpu"))
 
 
 def test_it_recognises_the_drawn_scenes(scenes: Classifier) -> None:
@@ -52,7 +53,7 @@ def test_rows_do_not_depend_on_batch_size_or_workers(
     batch_size: int, workers: int, scenes: Classifier, tmp_path: Path
 ) -> None:
     want = scenes.classify(sorted(SCENES.rglob("*.jpg")))
-    predictor = Predictor.open(provider="cpu", batch_size=batch_size)
+    predictor = Predictor.open(options=ComputeOptions("cpu", batch_size=batch_size))
     run(Job((str(SCENES),), str(tmp_path / "p.parquet"), workers=workers), predictor)
     rows = pq.read_table(tmp_path / "p.parquet").to_pylist()
     for row, single in zip(rows, want, strict=True):

@@ -23,13 +23,18 @@ from scene_batch.errors import (
     RuntimeMissingError,
     UsageError,
 )
-from scene_batch.model import session
+from scene_batch.model import calls, session
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
 from scene_batch.model.preprocess import Preprocess
 from scene_batch.model.session import Session
+from scene_batch.pipeline.engine import Engine
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
-from scene_batch.records import Decoded, ImageRef
+from scene_batch.pipeline.thread_plan import ThreadPlan
+from scene_batch.records import Decoded, ImageRef, Row
+from scene_batch.sources.reading import Reader
+from scene_batch.threads import Pool
 from support import COLOURS, SIDE, save_colour_model
 
 
@@ -41,7 +46,7 @@ def _pixels(count: int) -> list[Any]:
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 def test_each_photo_is_computed_for_itself(batch_size: int, colour_model: Path) -> None:
     pixels = _pixels(8)
-    opened = Session.open(colour_model, provider="cpu", batch_size=batch_size)
+    opened = Session.open(colour_model, ComputeOptions("cpu", batch_size=batch_size))
     got = [opened.probabilities(pixels[i : i + batch_size]) for i in range(0, 8, batch_size)]
     mean = np.stack(pixels).mean(axis=(1, 2)) / 255
     want = np.exp(mean) / np.exp(mean).sum(axis=1, keepdims=True)
@@ -50,7 +55,7 @@ def test_each_photo_is_computed_for_itself(batch_size: int, colour_model: Path) 
 
 
 def test_what_lay_in_the_padding_before_does_not_matter(colour_model: Path) -> None:
-    opened = Session.open(colour_model, provider="cpu", batch_size=4)
+    opened = Session.open(colour_model, ComputeOptions("cpu", batch_size=4))
     pixels = _pixels(5)
     alone = opened.probabilities(pixels[4:])
     opened.probabilities(pixels[:4])
@@ -87,8 +92,8 @@ def test_cuda_is_refused_where_it_is_not_and_never_replaced(colour_model: Path) 
     if "CUDAExecutionProvider" in runtime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(ProviderError, match="provider cuda is not in this ONNX Runtime"):
-        Session.open(colour_model, provider="cuda")
-    assert Session.open(colour_model, provider="auto").provider == "cpu"
+        Session.open(colour_model, ComputeOptions("cuda"))
+    assert Session.open(colour_model, ComputeOptions("auto")).provider == "cpu"
 
 
 class _CudaThatFails:
@@ -116,8 +121,8 @@ def test_a_fall_back_inside_the_runtime_is_seen(
     runtime = _CudaThatFails(session.load_runtime(), "CPUExecutionProvider")
     monkeypatch.setattr(session, "load_runtime", lambda: runtime)
     with pytest.raises(ProviderError, match="asked for cuda, ONNX Runtime took CPU"):
-        Session.open(colour_model, provider="cuda")
-    opened = Session.open(colour_model, provider="auto")
+        Session.open(colour_model, ComputeOptions("cuda"))
+    opened = Session.open(colour_model, ComputeOptions("auto"))
     assert opened.provider == "cpu"
     assert "not cuda: asked for cuda" in opened.note
 
@@ -213,13 +218,13 @@ def test_where_cudas_memory_is_full_the_batch_is_halved_and_all_is_computed(
     monkeypatch: pytest.MonkeyPatch, colour_model: Path, room: int
 ) -> None:
     hardware = _with(monkeypatch, _CUDA, _CPU, room=room)
-    opened = Session.open(colour_model, provider="cuda")
+    opened = Session.open(colour_model, ComputeOptions("cuda"))
     pixels = _pixels(100)
     got = opened.probabilities(pixels)
     assert opened.batch_size == max(size for size in (1, 2, 4, 8, 16, 32, 64) if size <= room)
     assert hardware.sizes[-1] == opened.batch_size
     monkeypatch.undo()
-    want = Session.open(colour_model, provider="cpu").probabilities(pixels)
+    want = Session.open(colour_model, ComputeOptions("cpu")).probabilities(pixels)
     assert np.array_equal(got, want)
 
 
@@ -227,11 +232,11 @@ def test_memory_that_fills_up_in_the_middle_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, album: Path, colour_model: Path, tmp_path: Path
 ) -> None:
     hardware = _with(monkeypatch, _CUDA, _CPU)
-    predictor = Predictor.open(colour_model, provider="cuda", batch_size=8)
+    predictor = Predictor.open(colour_model, ComputeOptions("cuda", batch_size=8))
     hardware._room = 2
     record = run(Job((str(album),), str(tmp_path / "p.jsonl")), predictor)
     monkeypatch.undo()
-    plain = Predictor.open(colour_model, provider="cpu", batch_size=1)
+    plain = Predictor.open(colour_model, ComputeOptions("cpu", batch_size=1))
     run(Job((str(album),), str(tmp_path / "q.jsonl")), plain)
     assert (record.photos, record.provider) == (30, "cuda")
     assert (tmp_path / "p.jsonl").read_bytes() == (tmp_path / "q.jsonl").read_bytes()
@@ -244,25 +249,49 @@ def test_where_only_one_call_fits_at_a_time_all_is_computed(
 ) -> None:
     """What another call has of the memory for now is no reason to give up."""
     _with(monkeypatch, _CUDA, _CPU, room=room)
-    predictor = Predictor.open(colour_model, provider="cuda")
+    predictor = Predictor.open(colour_model, ComputeOptions("cuda"))
     assert predictor.session.calls == 2
     photos = [
         Decoded(ImageRef(str(n)), pixels)
         for n, pixels in enumerate(_pixels(100) * (1 if room == 1 else 6))
     ]
-    rows = [row for result in predictor.rows(photos) for row in result.rows]
+    rows = _rows(predictor, photos)
     assert [row.ref for row in rows] == [photo.ref for photo in photos]
     assert predictor.session.batch_size == size
     monkeypatch.undo()
-    plain = Predictor.open(colour_model, provider="cpu")
-    assert rows == [row for result in plain.rows(photos) for row in result.rows]
+    plain = Predictor.open(colour_model, ComputeOptions("cpu"))
+    assert rows == _rows(plain, photos)
+
+
+def _rows(predictor: Predictor, photos: list[Decoded]) -> list[Row]:
+    """The photos' rows, by an engine's batches and calls side by side."""
+    plan = ThreadPlan.of(predictor.session, workers=2, remote=False)
+    engine = Engine(predictor, Reader(), plan, 60.0)
+    with Pool(plan.calls) as pool:
+        return [row for rows, _ in engine._predicted(photos, pool) for row in rows]
+
+
+def _rows(predictor: Predictor, photos: list[Decoded]) -> list[Row]:
+    """The photos' rows, by an engine's batches and calls side by side."""
+    plan = ThreadPlan.of(predictor.session, workers=2, remote=False)
+    engine = Engine(predictor, Reader(), plan, 60.0)
+    with Pool(plan.calls) as pool:
+        return [row for rows, _ in engine._predicted(photos, pool) for row in rows]
+
+
+def _rows(predictor: Predictor, photos: list[Decoded]) -> list[Row]:
+    """The photos' rows, by an engine's batches and calls side by side."""
+    plan = ThreadPlan.of(predictor.session, workers=2, remote=False)
+    engine = Engine(predictor, Reader(), plan, 60.0)
+    with Pool(plan.calls) as pool:
+        return [row for rows, _ in engine._predicted(photos, pool) for row in rows]
 
 
 def test_no_room_for_one_photo_is_one_line(
     monkeypatch: pytest.MonkeyPatch, colour_model: Path
 ) -> None:
     hardware = _with(monkeypatch, _CUDA, _CPU)
-    opened = Session.open(colour_model, provider="cuda")
+    opened = Session.open(colour_model, ComputeOptions("cuda"))
     hardware._room = 0
     with pytest.raises(ProviderError, match="cuda does not run here: BFCArena: Failed to allocate"):
         opened.probabilities(_pixels(3))
@@ -272,7 +301,7 @@ def test_on_cuda_an_int8_file_is_said_to_be_the_worse_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = save_colour_model(tmp_path / "m.onnx", precision="int8")
-    assert Session.open(path, provider="cpu").note == ""
+    assert Session.open(path, ComputeOptions("cpu")).note == ""
     _with(monkeypatch, _CUDA, _CPU)
     assert "fp16 file of this model is the better one" in Session.open(path).note
 
@@ -282,17 +311,17 @@ def test_openvino_keeps_the_precision_unless_bf16_is_asked_for(
 ) -> None:
     hardware = _with(monkeypatch, _OPENVINO, _CPU)
     monkeypatch.setattr(session, "has_bf16", lambda: True)
-    opened = Session.open(colour_model, threads=3)
+    opened = Session.open(colour_model, ComputeOptions(threads=3))
     config = json.loads(hardware.options["load_config"])["CPU"]
     assert config["INFERENCE_PRECISION_HINT"] == "f32"
     assert (config["NUM_STREAMS"], config["INFERENCE_NUM_THREADS"]) == ("3", "3")
     assert (opened.precision, opened.calls) == ("fp32", 4)
-    opened = Session.open(colour_model, bf16=True)
+    opened = Session.open(colour_model, ComputeOptions(bf16=True))
     assert json.loads(hardware.options["load_config"])["CPU"]["INFERENCE_PRECISION_HINT"] == "bf16"
     assert opened.precision == "bf16"
     int8 = save_colour_model(tmp_path / "m.onnx", precision="int8")
     with pytest.raises(UsageError, match="--bf16 is for fp32 models"):
-        Session.open(int8, bf16=True)
+        Session.open(int8, ComputeOptions(bf16=True))
 
 
 def test_bf16_is_refused_where_it_would_not_be_computed(
@@ -300,12 +329,12 @@ def test_bf16_is_refused_where_it_would_not_be_computed(
 ) -> None:
     monkeypatch.setattr(session, "has_bf16", lambda: False)
     with pytest.raises(ProviderError, match="this processor does not compute in bf16"):
-        Session.open(colour_model, bf16=True)
+        Session.open(colour_model, ComputeOptions(bf16=True))
     monkeypatch.setattr(session, "has_bf16", lambda: True)
     _with(monkeypatch, _CUDA, _CPU)
     for provider, words in (("auto", "provider openvino"), ("cpu", "cpu does not compute")):
         with pytest.raises(ProviderError, match=words):
-            Session.open(colour_model, provider=provider, bf16=True)  # type: ignore[arg-type]
+            Session.open(colour_model, ComputeOptions(provider, bf16=True))  # type: ignore[arg-type]
 
 
 def test_a_processor_says_whether_it_has_bf16(tmp_path: Path) -> None:
@@ -317,18 +346,18 @@ def test_a_processor_says_whether_it_has_bf16(tmp_path: Path) -> None:
 
 
 def test_a_small_model_takes_more_photos_at_a_time(colour_model: Path) -> None:
-    assert Session.open(colour_model, provider="cpu").batch_size == 32
+    assert Session.open(colour_model, ComputeOptions("cpu")).batch_size == 32
 
 
 def test_huge_batches_have_fewer_calls_side_by_side(
     colour_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert Session.open(colour_model, provider="cpu", threads=64).calls == 64
+    assert Session.open(colour_model, ComputeOptions("cpu", threads=64)).calls == 64
     each = 1024 * 16 * 16 * 3
-    for room, calls in ((3 * each, 3), (each // 2, 1)):
-        monkeypatch.setattr(session, "_INPUT_BYTES", room)
-        opened = Session.open(colour_model, provider="cpu", threads=64, batch_size=1024)
-        assert (opened.calls, opened.batch_size) == (calls, 1024)
+    for room, number in ((3 * each, 3), (each // 2, 1)):
+        monkeypatch.setattr(calls, "_INPUT_BYTES", room)
+        opened = Session.open(colour_model, ComputeOptions("cpu", batch_size=1024, threads=64))
+        assert (opened.calls, opened.batch_size) == (number, 1024)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model at all", b"\x08\x07\x12\x04junk"])

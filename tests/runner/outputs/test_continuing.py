@@ -31,15 +31,17 @@ from scene_batch.errors import (
     UsageError,
 )
 from scene_batch.model.predictor import Predictor
-from scene_batch.outputs import saved
-from scene_batch.outputs.ledger import Ledger, part_metadata
+from scene_batch.outputs import publishing, saved
+from scene_batch.outputs.ledger import Ledger
 from scene_batch.outputs.local_storage import LocalStorage
+from scene_batch.outputs.part import part_metadata
+from scene_batch.outputs.publishing import Publisher
 from scene_batch.outputs.storage import open_storage
+from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.records import Row
 from scene_batch.sources.reading import Reader
-from scene_batch.tables.run_record import Tally
 from support import command, process_environment, save_colour_model, save_shade, scene_batch
 
 
@@ -258,7 +260,7 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
     monkeypatch.setattr(saved, "PART_ROWS", 25)
     out = tmp_path / "p.parquet"
     job = Job((str(photos),), str(out), overwrite=how == "overwrite")
-    join = saved.join
+    join = publishing.join
 
     def from_here(*words: Any) -> None:
         steps = ("replace", "rename", "unlink", "rmdir")
@@ -267,7 +269,7 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
         join(*words)
 
     with monkeypatch.context() as patch:
-        patch.setattr(saved, "join", from_here)
+        patch.setattr(publishing, "join", from_here)
         with suppress(_Dies):
             run(job, colours)
     monkeypatch.undo()
@@ -305,7 +307,7 @@ def test_a_lock_dies_with_its_owner(photos: Path, colour_model: Path, tmp_path: 
     code = (
         "import sys, time; from scene_batch.outputs.ledger import Ledger;"
         "from scene_batch.outputs.storage import open_storage;"
-        "Ledger(open_storage(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+        "Ledger(open_storage(sys.argv[1])).__enter__(); print('held', flush=True); time.sleep(60)"
     )
     out = str(tmp_path / "p.csv")
     with subprocess.Popen(
@@ -402,7 +404,7 @@ def test_what_was_computed_is_saved_when_a_run_ends_early(
     monkeypatch.setattr(saved, "PART_SECONDS", (60.0, 60.0))  # no part closes by itself
     reached = []
     job = Job((str(photos),), str(tmp_path / "p.parquet"))
-    error = Interrupted(signal.SIGTERM) if kind == "interrupted" else HungReadsError("hung")
+    error = Interrupted(signal.SIGTERM) if kind == "interrupted" else HungReadsError(2, 60.0)
 
     def watch(tally: Tally) -> None:
         if tally.rows >= 85:
@@ -412,9 +414,8 @@ def test_what_was_computed_is_saved_when_a_run_ends_early(
     with pytest.raises(type(error)):
         run(job, colours, watch)
     storage = open_storage(job.out)
-    ledger = Ledger(storage)
-    last = ledger.take_over()
-    ledger.close()
+    with Ledger(storage) as ledger:
+        last = ledger.resume()
     assert last is not None
     assert [last[1].rows] == reached
     run(job, colours)
@@ -557,10 +558,10 @@ def _killed_at_the_end(out: Path, photos: Path, colours: Predictor, **more: Any)
     """A run that was killed between saying that it is finished and the renaming."""
     with pytest.MonkeyPatch.context() as patch:
 
-        def die(self: saved.SavedOutput, record: str) -> None:
+        def die(self: Publisher, record: str) -> None:
             raise _Dies
 
-        patch.setattr(saved.SavedOutput, "_publish", die)
+        patch.setattr(Publisher, "_publish", die)
         with pytest.raises(_Dies):
             run(Job((str(photos),), str(out), **more), colours)
 

@@ -29,9 +29,9 @@ from scene_batch.errors import (
 from scene_batch.model.predictor import Predictor
 from scene_batch.outputs import remote_storage, saved
 from scene_batch.outputs.ledger import Ledger
+from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
-from scene_batch.tables.run_record import Tally
 from support import command, process_environment, save_shade, scene_batch
 
 

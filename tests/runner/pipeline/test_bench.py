@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scene_batch.errors import ProviderError
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.pipeline.bench import BATCHES, NOISE, Measured, Setting, auto, best, sweep
 from scene_batch.records import ImageRef
 from support import save_shade, scene_batch
@@ -24,37 +25,42 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_batch_size_and_other_threads_are_measured(some: Path, colour_model: Path) -> None:
     refs = [ImageRef(str(path)) for path in sorted(some.iterdir())]
-    found = list(sweep(colour_model, refs, ["cpu"], seconds=5))
-    assert found[0].setting == Setting("cpu")
-    sizes = [m.setting.batch_size for m in found if m.setting.threads is m.setting.workers is None]
+    found = list(sweep(colour_model, refs, [ComputeOptions("cpu")], seconds=5))
+    assert found[0].setting == Setting(ComputeOptions("cpu"))
+    computes = [m.setting.compute for m in found if m.setting.workers is None]
+    sizes = [compute.batch_size for compute in computes if compute.threads is None]
     assert sizes[1 : 1 + len(BATCHES["cpu"])] == list(BATCHES["cpu"])
     assert any(m.setting.workers for m in found)
     assert all(m.photos_per_second > 100 for m in found)
-    assert all(None not in (m.took.batch_size, m.took.threads, m.took.workers) for m in found)
+    took = [(m.took.compute.batch_size, m.took.compute.threads, m.took.workers) for m in found]
+    assert all(None not in values for values in took)
 
 
 def test_a_provider_that_does_not_run_here_is_passed_over(some: Path, colour_model: Path) -> None:
     refs = [ImageRef(str(path)) for path in sorted(some.iterdir())]
     said: list[str] = []
-    found = list(sweep(colour_model, refs, ["cuda", "cpu"], seconds=5, note=said.append))
-    assert {m.took.provider for m in found} == {"cpu"}
+    asked = [ComputeOptions(provider) for provider in ("cuda", "cpu", "openvino")]
+    found = list(sweep(colour_model, refs, asked[:2], seconds=5, note=said.append))
+    assert {m.took.compute.provider for m in found} == {"cpu"}
     assert [text.partition(" (it has")[0] for text in said] == [
         "not cuda: provider cuda is not in this ONNX Runtime"
     ]
     with pytest.raises(ProviderError, match="none of cuda, openvino runs here"):
-        list(sweep(colour_model, refs, ["cuda", "openvino"], seconds=5))
+        list(sweep(colour_model, refs, asked[::2], seconds=5))
 
 
 def test_what_is_faster_by_noise_alone_is_not_the_best() -> None:
     def measured(size: int, rate: float) -> Measured:
-        setting = Setting("cpu", size, 2, 2)
+        setting = Setting(ComputeOptions("cpu", size, 2), 2)
         return Measured(setting, setting, rate)
 
     first = [measured(4, 100.0), measured(8, 100.0 / (1 - NOISE / 2))]
-    assert best(first).batch_size == 4
-    assert auto(first).batch_size == 4
-    assert best([*first, measured(16, 150.0)]).batch_size == 16
-    assert best([*first, measured(16, 150.0), measured(16, 10.0)]).batch_size == 4  # the mean
+    assert best(first).compute.batch_size == 4
+    assert auto(first).compute.batch_size == 4
+    assert best([*first, measured(16, 150.0)]).compute.batch_size == 16
+    assert (
+        best([*first, measured(16, 150.0), measured(16, 10.0)]).compute.batch_size == 4
+    )  # the mean
 
 
 def test_the_config_is_one_that_run_reads(some: Path, colour_model: Path, tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ import pytest
 
 from scene_batch.classifier import Classifier
 from scene_batch.errors import AccountingError, OutputError, OutputExistsError, SourceError
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
+from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.pipeline.thread_plan import REMOTE_READERS
 from scene_batch.sources.listing import Listing
-from scene_batch.tables.run_record import Tally
 from support import HARD, command, process_environment, save_photo, save_shade
 
 
@@ -49,9 +50,9 @@ def test_every_photo_found_is_one_row_in_order(
 def test_a_row_does_not_depend_on_batch_size_or_workers(
     batch_size: int, workers: int, album: Path, colour_model: Path, tmp_path: Path
 ) -> None:
-    alone = Predictor.open(colour_model, provider="cpu", batch_size=1)
+    alone = Predictor.open(colour_model, ComputeOptions("cpu", batch_size=1))
     want = Classifier(alone).classify([ref.path for ref in Listing([str(album)])])
-    predictor = Predictor.open(colour_model, provider="cpu", batch_size=batch_size)
+    predictor = Predictor.open(colour_model, ComputeOptions("cpu", batch_size=batch_size))
     rows = _rows(Job((str(album),), str(tmp_path / "p.parquet"), workers=workers), predictor)
     for row, single in zip(rows, want, strict=True):
         assert row["path"] == single.ref.path

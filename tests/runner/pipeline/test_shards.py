@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from buckets import Bucket
 from scene_batch.errors import OutputError, SourceError, TableError, UsageError
+from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
 from scene_batch.outputs import saved
 from scene_batch.pipeline.job import Job
@@ -162,9 +163,11 @@ def test_shards_of_different_jobs_are_refused(
     sources, out = (str(photos),), str(tmp_path / "merged.parquet")
     names = _shards(sources, tmp_path, colours)
     others = {
-        "top_k": (Predictor.open(colour_model, provider="cpu", top_k=1), sources, None),
+        "top_k": (Predictor.open(colour_model, ComputeOptions("cpu"), top_k=1), sources, None),
         "model's version": (
-            Predictor.open(save_colour_model(tmp_path / "m.onnx", version="2.0.0"), provider="cpu"),
+            Predictor.open(
+                save_colour_model(tmp_path / "m.onnx", version="2.0.0"), ComputeOptions("cpu")
+            ),
             sources,
             None,
         ),
@@ -306,8 +309,8 @@ def test_shard_numbers_come_from_the_option_or_from_the_environment() -> None:
     ],
 )
 def test_an_automatic_shard_has_its_own_name(out: str, named: str) -> None:
-    assert Shard(1, 3, is_automatic=True).name(out) == named
-    assert Shard(1, 3).name(out) == out
+    assert Shard(1, 3, is_automatic=True).output_name(out) == named
+    assert Shard(1, 3).output_name(out) == out
 
 
 def test_shards_by_the_command_line(photos: Path, colour_model: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from scene_batch.errors import SourceError, StormError
 from scene_batch.model.predictor import Predictor
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
-from scene_batch.pipeline.storm import MOST_WAITING, WINDOW, StormWatch
+from scene_batch.pipeline.storm import MOST_WAITING, WINDOW, StormGuard
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
 from support import save_shade
 
@@ -31,7 +31,7 @@ def _row(number: int, kind: str) -> Row:
     st.lists(st.lists(st.sampled_from(["ok", "ok", "failed", "kept"]), max_size=40), max_size=40)
 )
 def test_rows_keep_their_order_and_failures_wait_for_their_window(batches: list[list[str]]) -> None:
-    watch = StormWatch()
+    watch = StormGuard()
     given_rows: list[Row] = []
     passed: list[Row] = []
     kinds: list[str] = []
@@ -62,7 +62,7 @@ def test_rows_keep_their_order_and_failures_wait_for_their_window(batches: list[
 
 def _stopped_at(rows: list[Row]) -> int | None:
     """The number of rows that a watch takes until it finds a storm."""
-    watch = StormWatch()
+    watch = StormGuard()
     for number, row in enumerate(rows, 1):
         watch.sift([row])
         try:
@@ -85,15 +85,15 @@ def test_what_is_the_photos_own_fault_is_no_storm() -> None:
     rows: list[Row] = [Unreadable(ref, "missing", "gone"), Unreadable(ref, "corrupt", "bad")] * 200
     rows += [Unreadable(ImageRef("x"), "permission", "no")] * 200
     rows += [Unreadable(ref, "fetch_failed", "then", kept=True)] * 200
-    assert StormWatch().sift(rows) == rows
-    watch = StormWatch()
+    assert StormGuard().sift(rows) == rows
+    watch = StormGuard()
     watch.sift([Unreadable(ref, "permission", "expired")] * 100)
     with pytest.raises(StormError, match=r"100 of the last 200 .* 'permission: expired'"):
         watch.check()
 
 
 def test_rows_that_wait_are_bounded() -> None:
-    watch = StormWatch()
+    watch = StormGuard()
     kept = [_row(number, "kept") for number in range(MOST_WAITING * 3)]
     passed = watch.sift([_row(-1, "failed"), *kept])
     assert len(passed) > MOST_WAITING
@@ -101,7 +101,7 @@ def test_rows_that_wait_are_bounded() -> None:
 
 
 def test_a_disks_failures_stay_when_a_run_stops_for_another_reason() -> None:
-    watch = StormWatch()
+    watch = StormGuard()
     local = Unreadable(ImageRef("x"), "timeout", "hung")
     assert watch.sift([local, _row(1, "ok"), _row(2, "failed"), _row(3, "ok")]) == []
     assert watch.sound() == [local, _row(1, "ok")]

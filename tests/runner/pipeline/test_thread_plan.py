@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scene_batch.pipeline import thread_plan
-from scene_batch.pipeline.thread_plan import Staff, hint
-from scene_batch.tables.run_record import bottleneck
+from scene_batch.pipeline import advice, thread_plan
+from scene_batch.pipeline.advice import bottleneck, hint
+from scene_batch.pipeline.thread_plan import ThreadPlan
 
 
 def _session(
@@ -24,14 +24,15 @@ def _session(
 
 @pytest.fixture(autouse=True)
 def four_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thread_plan, "usable_cpus", lambda: 4)
+    for module in (advice, thread_plan):
+        monkeypatch.setattr(module, "usable_cpus", lambda: 4)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
 
 
 def test_one_pool_does_it_all_where_the_processor_computes() -> None:
-    staff = Staff.of(_session(), workers=None, remote=False)
-    assert staff == Staff(4, None, 4, shared=True)
-    assert staff.threads() == {"list": 1, "read": 4, "decode": 4, "infer": 4, "write": 1}
+    plan = ThreadPlan.of(_session(), workers=None, remote=False)
+    assert plan == ThreadPlan(4, None, 4, shared=True)
+    assert plan.threads() == {"list": 1, "read": 4, "decode": 4, "infer": 4, "write": 1}
 
 
 @pytest.mark.parametrize(
@@ -40,14 +41,14 @@ def test_one_pool_does_it_all_where_the_processor_computes() -> None:
 def test_calls_that_only_wait_have_threads_of_their_own(
     provider: str, calls: int, workers: int | None
 ) -> None:
-    staff = Staff.of(_session(provider, calls), workers=workers, remote=False)
-    assert staff == Staff(workers or 4, None, calls, shared=False)
+    plan = ThreadPlan.of(_session(provider, calls), workers=workers, remote=False)
+    assert plan == ThreadPlan(workers or 4, None, calls, shared=False)
 
 
 def test_photos_of_a_network_have_readers_of_their_own() -> None:
-    staff = Staff.of(_session(), workers=None, remote=True)
-    assert (staff.readers, staff.shared) == (32, True)
-    assert staff.threads()["read"] == 32
+    plan = ThreadPlan.of(_session(), workers=None, remote=True)
+    assert (plan.readers, plan.shared) == (32, True)
+    assert plan.threads()["read"] == 32
 
 
 def _stages(seconds: float = 100.0, **busy: tuple[int, float]) -> dict[str, dict[str, float]]:
@@ -86,8 +87,8 @@ def test_the_busiest_stage_is_the_bottleneck_and_a_setting_is_named_where_one_he
 ) -> None:
     stages = _stages(**busy)
     assert bottleneck(stages) == slowest
-    staff = Staff.of(_session(provider), workers=None, remote=busy.get("read", (4,))[0] > 4)
-    said = hint(staff, stages, slowest, _session(provider))
+    plan = ThreadPlan.of(_session(provider), workers=None, remote=busy.get("read", (4,))[0] > 4)
+    said = hint(plan, stages, slowest, _session(provider))
     assert words in said
     assert bool(words) == bool(said)
 
@@ -103,11 +104,11 @@ def test_the_busiest_stage_is_the_bottleneck_and_a_setting_is_named_where_one_he
 def test_what_is_installed_already_need_not_be_installed(
     flavour: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread_plan, "installed_flavours", lambda: [flavour])
-    monkeypatch.setattr("scene_batch.model.providers.installed_flavours", lambda: [flavour])
+    monkeypatch.setattr(advice, "installed_flavours", lambda: [flavour])
+    monkeypatch.setattr("scene_batch.model.runtime.installed_flavours", lambda: [flavour])
     session = _session()
-    staff = Staff.of(session, workers=None, remote=False)
-    assert hint(staff, _stages(infer=(4, 0.95)), "infer", session).endswith(words)
+    plan = ThreadPlan.of(session, workers=None, remote=False)
+    assert hint(plan, _stages(infer=(4, 0.95)), "infer", session).endswith(words)
 
 
 @pytest.mark.parametrize(
@@ -122,13 +123,13 @@ def test_what_is_installed_already_need_not_be_installed(
     ],
 )
 def test_what_would_help_the_model(session: Any, words: str) -> None:
-    staff = Staff.of(session, workers=None, remote=False)
-    said = hint(staff, _stages(infer=(session.calls, 0.95)), "infer", session)
+    plan = ThreadPlan.of(session, workers=None, remote=False)
+    said = hint(plan, _stages(infer=(session.calls, 0.95)), "infer", session)
     assert said.endswith(words)
     assert bool(words) == bool(said)
 
 
 def test_a_short_run_needs_no_advice() -> None:
     stages = _stages(5.0, infer=(4, 0.95))
-    staff = Staff.of(_session(), workers=None, remote=False)
-    assert hint(staff, stages, "infer", _session()) == ""
+    plan = ThreadPlan.of(_session(), workers=None, remote=False)
+    assert hint(plan, stages, "infer", _session()) == ""

@@ -17,10 +17,10 @@ from buckets import Bucket
 from scene_batch.errors import OutputError, UsageError
 from scene_batch.model.predictor import Predictor
 from scene_batch.outputs import saved
+from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.sources.reading import Reader
-from scene_batch.tables.run_record import Tally
 from support import save_colour_model, save_photo, save_shade, scene_batch
 
 
@@ -152,7 +152,7 @@ def test_an_update_that_is_broken_off_continues(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(saved, "PART_ROWS", 2)
-    monkeypatch.setattr("scene_batch.model.predictor.MAX_BATCH_ITEMS", 2)
+    monkeypatch.setattr("scene_batch.pipeline.engine.MAX_BATCH_ITEMS", 2)
     out, other = tmp_path / "p.parquet", tmp_path / "other.parquet"
     _update(photos, out, colours)
     _change(photos)

@@ -23,13 +23,13 @@ from front import CUT, Fault, Front, Request, slow_down, some
 from scene_batch.errors import SourceError, StoreError, UsageError
 from scene_batch.model.predictor import Predictor
 from scene_batch.object_store.stores import Stores
+from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.records import ImageRef, Unreadable
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import Reader
 from scene_batch.sources.shard import Shard
-from scene_batch.tables.run_record import Tally
 from support import command, process_environment, save_shade, scene_batch
 
 COLUMNS = ["class", "probability", "top_k", "status", "error", "size_bytes"]

@@ -16,7 +16,7 @@ import pytest
 from scene_batch.errors import UsageError
 from scene_batch.outputs.name import check_name
 from scene_batch.outputs.opening import open_output
-from scene_batch.outputs.saved import Plan
+from scene_batch.outputs.plan import Plan
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
 from scene_batch.tables.schema import to_record_batch
 from support import printed_by

@@ -1,0 +1,152 @@
+"""Calls of the runtime: how many photos each takes, how many run side by side, from what memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scene_batch.model.compute_options import Provider
+from scene_batch.model.preprocess import Preprocess
+from scene_batch.model.providers import DEFAULT_BATCH, does_not_run, failures, out_of_memory
+from scene_batch.records import Pixels
+
+_SMALL_MODEL, _LARGEST_BATCH, _CALL_SECONDS = 16 << 20, 32, 0.01
+"""On a processor a small model (bytes of its file) takes more photos at a time, until a call lasts
+so long: what Python does around each call no longer counts then."""
+_INPUT_BYTES = 1 << 30
+"""Of pixels on their way into all calls: beyond it, fewer calls run side by side."""
+_CUDA_CALLS = 2
+"""While one batch is computed, the next one is copied."""
+_OPENVINO_WAITING = 1
+"""Calls beyond its streams: one is there whenever a stream is free."""
+
+
+class Calls:
+    """The calls of one session; safe for threads.
+
+    Args:
+        runtime: ONNX Runtime's session.
+        provider: What it runs on.
+        path: The model file.
+        preprocess: Says how large the model's photos are.
+        batch_size: Photos of each call; None: what suits the provider and the model.
+        threads: Compute threads.
+
+    Raises:
+        ProviderError: CUDA's memory does not even hold one photo.
+        ModelError: The model fails on the processor.
+    """
+
+    def __init__(  # noqa: PLR0913 - each decides sizes
+        self,
+        runtime: Any,  # noqa: ANN401
+        *,
+        provider: Provider,
+        path: Path,
+        preprocess: Preprocess,
+        batch_size: int | None,
+        threads: int,
+    ) -> None:
+        self._runtime, self._provider, self._path = runtime, provider, path
+        self._shape = (preprocess.height, preprocess.width, 3)
+        self.batch_size = batch_size or self._best_size()
+        """Photos of each call; halved when CUDA's memory is full."""
+        self.number = self._best_number(threads)
+        """How many are best made side by side."""
+        self._lock = threading.Lock()
+        self._inputs: SimpleQueue[npt.NDArray[np.uint8]] = SimpleQueue()
+        for _ in range(self.number):
+            self._inputs.put(self._blank(self.batch_size))
+        if provider == "cuda":  # if its memory is too small for a batch, that shows now
+            self.probabilities(list(self._blank(self.batch_size)))
+
+    def probabilities(self, pixels: Sequence[Pixels]) -> list[npt.NDArray[np.float32]]:
+        """Classify photos, ``batch_size`` at a time.
+
+        Args:
+            pixels: ``uint8 (height, width, 3)`` each, RGB.
+
+        Returns:
+            For each call ``float32 (photos, classes)``, in the photos' order.
+
+        Raises:
+            ProviderError: The provider fails; CUDA's memory does not even hold one photo.
+            ModelError: The model fails on the processor.
+        """
+        found, begin = [], 0
+        while begin < len(pixels):
+            size = self.batch_size
+            try:
+                found.append(self._call(pixels[begin : begin + size], size))
+            except failures() as error:
+                if size == 1 or not self._is_full(error):
+                    raise does_not_run(self._provider, self._path, error) from error
+            else:
+                begin += size
+        return found
+
+    def _is_full(self, error: Exception) -> bool:
+        return self._provider == "cuda" and out_of_memory(error)
+
+    def _call(self, pixels: Sequence[Pixels], size: int) -> npt.NDArray[np.float32]:
+        photos = self._inputs.get()
+        try:
+            return self._compute(photos, pixels, size)
+        except failures() as error:
+            if not self._is_full(error):
+                raise
+        finally:
+            self._inputs.put(photos)
+        return self._call_alone(pixels, size)
+
+    def _call_alone(self, pixels: Sequence[Pixels], size: int) -> npt.NDArray[np.float32]:
+        """Memory was full: once more when no other call has any of it; then smaller batches."""
+        with self._lock:
+            every = [self._inputs.get() for _ in range(self.number)]  # the other calls are over
+            self.batch_size = min(self.batch_size, max(1, size // 2))
+            try:
+                return self._compute(every[0], pixels, size)
+            finally:
+                for photos in every:
+                    self._inputs.put(photos)
+
+    def _compute(
+        self, photos: npt.NDArray[np.uint8], pixels: Sequence[Pixels], size: int
+    ) -> npt.NDArray[np.float32]:
+        # A fixed shape: no new kernel search for the odd last batch, which a processor does not
+        # need. What lies in the padding does not matter: each photo is computed for itself.
+        size = len(pixels) if self._provider == "cpu" else size
+        for index, photo in enumerate(pixels):
+            photos[index] = photo
+        (probabilities,) = self._runtime.run(["probabilities"], {"image": photos[:size]})
+        return np.asarray(probabilities[: len(pixels)], np.float32)
+
+    def _best_size(self) -> int:
+        size = DEFAULT_BATCH[self._provider]
+        if self._provider != "cpu" or self._path.stat().st_size >= _SMALL_MODEL:
+            return size
+        begun = time.perf_counter()
+        try:
+            self._runtime.run(["probabilities"], {"image": self._blank(1)})
+        except failures() as error:
+            raise does_not_run(self._provider, self._path, error) from error
+        seconds = time.perf_counter() - begun
+        while size < _LARGEST_BATCH and size * seconds < _CALL_SECONDS:
+            size *= 2
+        return size
+
+    def _best_number(self, threads: int) -> int:
+        waiting = _OPENVINO_WAITING if self._provider == "openvino" else 0
+        best = _CUDA_CALLS if self._provider == "cuda" else threads + waiting
+        each = self.batch_size * int(np.prod(self._shape))
+        return max(1, min(best, _INPUT_BYTES // each))
+
+    def _blank(self, size: int) -> npt.NDArray[np.uint8]:
+        return np.zeros((size, *self._shape), np.uint8)

@@ -1,0 +1,67 @@
+"""The installed ONNX Runtime: one flavour of it, or a refusal that says how to mend it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Mapping
+from types import ModuleType
+
+from scene_batch.errors import RuntimeMissingError
+from scene_batch.model.compute_options import Provider
+
+FLAVOURS = {
+    "onnxruntime": "cpu",
+    "onnxruntime-gpu": "gpu",
+    "onnxruntime-openvino": "openvino",
+}
+"""The distributions that all install a package ``onnxruntime``, and the extra that brings each."""
+
+_EXTRAS: Mapping[Provider, str] = {"cuda": "gpu", "openvino": "openvino", "cpu": "cpu"}
+
+
+def installed_flavours() -> list[str]:
+    """The ONNX Runtime distributions that are installed."""
+    found = []
+    for name in FLAVOURS:
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        found.append(name)
+    return found
+
+
+def how_to_install(provider: Provider) -> str:
+    """The command that brings a provider's flavour of ONNX Runtime, and takes away another one."""
+    extra = _EXTRAS[provider]
+    others = [name for name in installed_flavours() if FLAVOURS[name] != extra]
+    removal = f"pip uninstall -y {' '.join(others)} && " if others else ""
+    return f"{removal}pip install 'scene-batch[{extra}]'"
+
+
+def load_runtime() -> ModuleType:
+    """Import ONNX Runtime.
+
+    Raises:
+        RuntimeMissingError: None is installed, or two: they overwrite each other's files, and
+            CUDA is gone without a word.
+    """
+    found = installed_flavours()
+    if len(found) > 1:
+        keep = found[-1]
+        raise RuntimeMissingError(
+            f"{' and '.join(found)} are both installed and overwrite each other:"
+            f" pip uninstall -y {' '.join(found)} && pip install 'scene-batch[{FLAVOURS[keep]}]'"
+        )
+    # From 1.29 on it sends what it runs to its maker, unless it is told not to before it is loaded.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"ONNX Runtime cannot be imported ({error}):"
+            " pip install 'scene-batch[cpu]' (or [gpu] for CUDA, [openvino] for x86)"
+        ) from None
+    module: ModuleType = onnxruntime
+    return module

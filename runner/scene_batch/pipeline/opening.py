@@ -1,0 +1,56 @@
+"""How a run is opened, whoever asks for it: what is wrong is said in one order, before any work."""
+
+from __future__ import annotations
+
+from concurrent.futures import wait
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol
+
+from scene_batch.model.predictor import Predictor
+from scene_batch.model.session import Session
+from scene_batch.outputs.name import STANDARD_OUTPUT, check_name
+from scene_batch.pipeline.interruption import Interruption
+from scene_batch.pipeline.job import Job
+from scene_batch.threads import begin
+
+if TYPE_CHECKING:
+    from scene_batch.outputs.tally import Tally
+    from scene_batch.tables.run_record import RunRecord
+
+
+class Front(Protocol):
+    """Who asked for a run, and is told how it goes."""
+
+    def note(self, text: str) -> None:
+        """Take something that is to be said; may be empty."""
+
+    def update(self, tally: Tally) -> None:
+        """Take how far the run is, after each batch."""
+
+
+def run_job(job: Job, front: Front, interruption: Interruption) -> RunRecord:
+    """Open a run, and run it.
+
+    First the output's name is refused, then the sources, the model and its provider, the table that
+    is there, and what an unfinished run left.
+
+    Raises:
+        SceneBatchError: What is wrong; see ``run``.
+        Interrupted: By a signal; the same job continues.
+    """
+    with interruption.held_off(), ExitStack() as stack:
+        check_name(job.out)
+        opening = begin(lambda: Session.open(job.model, job.compute))
+        # A library that is loading cannot be left, whatever is refused meanwhile.
+        stack.callback(wait, [opening])
+        from scene_batch.pipeline.run import open_sources, run  # pyarrow loads meanwhile
+
+        loading = stack.pop_all()
+    with loading:
+        listing = open_sources(job)
+        with interruption.held_off():
+            predictor = Predictor.of(opening.result(), job.top_k)
+        front.note(predictor.session.note)
+        if not listing.continuable or job.out == STANDARD_OUTPUT:
+            front.note("a pipe is read or written: this run cannot be continued")
+        return run(job, predictor, front.update, interruption, listing)

@@ -1,0 +1,64 @@
+"""What a run goes through: all photos of its sources, or only what a table still lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from scene_batch.pipeline.engine import Item
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.update import Retry, Update
+from scene_batch.sources.listing import Listing
+from scene_batch.tables.run_record import RunRecord
+from scene_batch.tables.run_table import RunTable
+
+
+class Work(Protocol):
+    """The items of a run, behind what is saved."""
+
+    @property
+    def found(self) -> int:
+        """Items yielded so far."""
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield photos to classify, and rows that stay, in the order of the table."""
+
+    def refuse_nothing(self) -> None:
+        """Raise SourceError where there was nothing to find, though a run must find something."""
+
+    def amend(self, record: RunRecord) -> RunRecord:
+        """The record with what only this kind of work knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """All photos of a listing."""
+
+    listing: Listing
+
+    @property
+    def found(self) -> int:
+        """Photos yielded so far."""
+        return self.listing.found
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield every photo."""
+        return iter(self.listing)
+
+    def refuse_nothing(self) -> None:
+        """Refuse sources without a photo."""
+        self.listing.refuse_no_photo()
+
+    def amend(self, record: RunRecord) -> RunRecord:
+        """The record as it is."""
+        return record
+
+
+def choose(job: Job, listing: Listing, table: RunTable | None) -> Work:
+    """The work of a job, behind what the listing has done."""
+    if table is None:
+        return Everything(listing)
+    if job.update:
+        return Update(table, listing, prune=job.prune, retry=job.retry_unreadable)
+    return Retry(table, listing.after)
