@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -49,60 +49,35 @@ def read_ahead(
     """
     if depth < 1:
         raise ValueError(f"need a depth of at least 1, got {depth}")
-    source = _Source(iter(items), room)
+    source = iter(items)
+    drawn: list[Item] = []  # the next item, while there is no room for it
     ahead: deque[tuple[Future[Result], int]] = deque()
-    needed = 0
+    needed, failure = 0, None
     try:
         while True:
-            while len(ahead) < depth and source.has_next(needed if ahead else None):
-                item, needs = source.take()
-                ahead.append((begin(item), needs))
+            while len(ahead) < depth:
+                if not drawn:
+                    try:
+                        drawn.append(next(source))
+                    except StopIteration:
+                        break
+                    except Exception as error:  # noqa: BLE001 - raised behind what came before it
+                        failure, source = error, iter(())
+                        break
+                needs = room.needs(drawn[0]) if room else 0
+                if ahead and room and needed + needs > room.most:
+                    break
+                ahead.append((begin(drawn.pop()), needs))
                 needed += needs
             if not ahead:
-                source.check()
-                return
+                break
             if len(ahead) > _FEW and not ahead[0][0].done():
-                with suppress(TimeoutError, CancelledError):
+                with suppress(TimeoutError):
                     ahead[len(ahead) // 2][0].exception(_NAP_SECONDS)
             yield ahead[0][0].result()
             needed -= ahead.popleft()[1]
     finally:
         for future, _ in ahead:
             future.cancel()
-
-
-class _Source(Generic[Item]):
-    """Items one by one, the next of them looked at before it is taken."""
-
-    def __init__(self, items: Iterator[Item], room: Room[Item] | None) -> None:
-        self._items, self._room = items, room
-        self._next: Any = _NOT_DRAWN
-        self._needs = 0
-        self._failure: Exception | None = None
-
-    def has_next(self, needed: int | None) -> bool:
-        """Whether there is an item, and room for it beside ``needed``; None: nothing is ahead."""
-        if self._next is _NOT_DRAWN:
-            try:
-                self._next = next(self._items, _END)
-            except Exception as error:  # noqa: BLE001 - raised when those before it were yielded
-                self._failure, self._next = error, _END
-            if self._room and self._next is not _END:
-                self._needs = self._room.needs(self._next)
-        if self._next is _END:
-            return False
-        return needed is None or not self._room or needed + self._needs <= self._room.most
-
-    def take(self) -> tuple[Item, int]:
-        """The item that was looked at, and what it needs."""
-        item, self._next = self._next, _NOT_DRAWN
-        return item, self._needs
-
-    def check(self) -> None:
-        """Raise at the end what the items raised."""
-        if self._failure is not None:
-            raise self._failure
-
-
-_NOT_DRAWN: Any = object()
-_END: Any = object()
+    if failure is not None:
+        raise failure

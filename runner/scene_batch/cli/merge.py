@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import resource
-import sys
 from contextlib import suppress
 
 import click
 
 from scene_batch.cli.config import config_option
-from scene_batch.cli.progress import Progress
-from scene_batch.errors import Interrupted
-from scene_batch.pipeline.interruption import Interruption
+from scene_batch.cli.progress import told
 
 
 @click.command("merge")
@@ -35,20 +32,13 @@ def command(
       scene-batch merge preds-*-of-00003.parquet --out preds.parquet
       scene-batch merge s3://bucket/preds-0000{0,1}-of-00002.parquet --out s3://bucket/preds.parquet
     """
-    with Progress(quiet=quiet, as_json=log_json) as progress, Interruption() as interruption:
-        try:
-            with interruption.held_off():  # a library's import must not be broken off
-                from scene_batch.pipeline.merge import merge
+    with told(quiet=quiet, as_json=log_json) as (progress, interruption):
+        with interruption.held_off():  # a library's import must not be broken off
+            from scene_batch.pipeline.merge import merge
 
-                _allow_many_files()
-
-            record = merge(
-                shards, out, overwrite=overwrite, restart=restart, interruption=interruption
-            )
-            progress.summary(record)
-        except Interrupted as interrupted:
-            progress.note("interrupted; run the same command again")
-            sys.exit(interrupted.exit_code)
+            _allow_many_files()
+        record = merge(shards, out, overwrite=overwrite, restart=restart, interruption=interruption)
+        progress.summary(record)
 
 
 def _allow_many_files() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import click
+
+from scene_batch.errors import Interrupted
+from scene_batch.pipeline.interruption import Interruption
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -105,3 +109,14 @@ class Progress:
 
 def _in_bf16(record: RunRecord) -> bool:
     return record.settings.get("precision") == "bf16"
+
+
+@contextmanager
+def told(*, quiet: bool, as_json: bool) -> Iterator[tuple[Progress, Interruption]]:
+    """Tell how a command goes; a signal ends it with its exit code once work is saved."""
+    with Progress(quiet=quiet, as_json=as_json) as progress, Interruption() as interruption:
+        try:
+            yield progress, interruption
+        except Interrupted as interrupted:
+            progress.note("interrupted; run the same command again")
+            sys.exit(interrupted.exit_code)

@@ -15,10 +15,8 @@ import click
 
 from scene_batch.cli.config import config_option
 from scene_batch.cli.options import SWITCH_SECONDS, provider_option
-from scene_batch.cli.progress import Progress
-from scene_batch.errors import Interrupted
+from scene_batch.cli.progress import told
 from scene_batch.model.compute_options import MOST, ComputeOptions, Provider
-from scene_batch.pipeline.interruption import Interruption
 
 if TYPE_CHECKING:
     from scene_batch.tables.run_record import RunRecord
@@ -179,34 +177,30 @@ def command(
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     # Threads that come back from a decoder wait less for their turn in Python.
     sys.setswitchinterval(SWITCH_SECONDS)
-    with Progress(quiet=quiet, as_json=log_json) as progress, Interruption() as interruption:
-        try:
-            with interruption.held_off():  # a library's import must not be broken off
-                from scene_batch.pipeline.job import Job
-                from scene_batch.pipeline.opening import run_job
-                from scene_batch.sources.shard import Shard
+    with told(quiet=quiet, as_json=log_json) as (progress, interruption):
+        with interruption.held_off():  # a library's import must not be broken off
+            from scene_batch.pipeline.job import Job
+            from scene_batch.pipeline.opening import run_job
+            from scene_batch.sources.shard import Shard
 
-                job = Job(
-                    sources,
-                    out,
-                    model=model,
-                    compute=ComputeOptions(provider, batch_size, threads, bf16),
-                    top_k=top_k,
-                    overwrite=overwrite,
-                    update=update,
-                    prune=prune,
-                    retry_unreadable=retry_unreadable,
-                    restart=restart,
-                    shard=None if shard is None else Shard.parse(shard),
-                    limit=limit,
-                    workers=workers,
-                    read_timeout=read_timeout,
-                )
-            record = run_job(job, progress, interruption)
-            progress.summary(record)
-        except Interrupted as interrupted:
-            progress.note("interrupted; run the same command again")
-            sys.exit(interrupted.exit_code)
+            job = Job(
+                sources,
+                out,
+                model=model,
+                compute=ComputeOptions(provider, batch_size, threads, bf16),
+                top_k=top_k,
+                overwrite=overwrite,
+                update=update,
+                prune=prune,
+                retry_unreadable=retry_unreadable,
+                restart=restart,
+                shard=None if shard is None else Shard.parse(shard),
+                limit=limit,
+                workers=workers,
+                read_timeout=read_timeout,
+            )
+        record = run_job(job, progress, interruption)
+        progress.summary(record)
     if exceeds(record, max_unreadable):
         progress.note(f"more unreadable photos than --max-unreadable {max_unreadable}: exit code 3")
         sys.exit(TOO_MANY_UNREADABLE)

@@ -68,18 +68,7 @@ class Calls:
             self.probabilities(list(self._blank(self.batch_size)))
 
     def probabilities(self, pixels: Sequence[Pixels]) -> list[npt.NDArray[np.float32]]:
-        """Classify photos, ``batch_size`` at a time.
-
-        Args:
-            pixels: ``uint8 (height, width, 3)`` each, RGB.
-
-        Returns:
-            For each call ``float32 (photos, classes)``, in the photos' order.
-
-        Raises:
-            ProviderError: The provider fails; CUDA's memory does not even hold one photo.
-            ModelError: The model fails on the processor.
-        """
+        """As ``Session.probabilities``, for each call ``float32 (photos, classes)``."""
         found, begin = [], 0
         while begin < len(pixels):
             size = self.batch_size

@@ -42,14 +42,7 @@ class Predictor:
         *,
         top_k: int | None = None,
     ) -> Self:
-        """Open a model file, or the embedded model where None is named.
-
-        Raises:
-            ModelError: The file is refused.
-            ProviderError: The provider does not run here.
-            RuntimeMissingError: ONNX Runtime is missing or doubled.
-            UsageError: ``top_k`` is not within the model's classes.
-        """
+        """Open a model file; see ``Session.open`` and ``of``."""
         return cls.of(Session.open(model, options), top_k)
 
     @classmethod

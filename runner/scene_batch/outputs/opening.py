@@ -21,10 +21,7 @@ def open_output(name: str, plan: Plan, *, overwrite: bool = False, restart: bool
 
     Raises:
         UsageError: The name ends in no known suffix.
-        OutputExistsError: It is already there and may not be replaced.
-        OutputBusyError: Another process writes it.
-        LedgerError: An unfinished run of another job lies there.
-        OutputError: Its folder is missing or not writable.
+        OutputError: It cannot be written; more when it is entered.
     """
     check_name(name)
     if name == STANDARD_OUTPUT:

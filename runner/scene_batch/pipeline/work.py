@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 from scene_batch.pipeline.engine import Item
 from scene_batch.pipeline.job import Job
@@ -12,23 +12,6 @@ from scene_batch.pipeline.update import Retry, Update
 from scene_batch.sources.listing import Listing
 from scene_batch.tables.run_record import RunRecord
 from scene_batch.tables.run_table import RunTable
-
-
-class Work(Protocol):
-    """The items of a run, behind what is saved."""
-
-    @property
-    def found(self) -> int:
-        """Items yielded so far."""
-
-    def __iter__(self) -> Iterator[Item]:
-        """Yield photos to classify, and rows that stay, in the order of the table."""
-
-    def refuse_nothing(self) -> None:
-        """Raise SourceError where there was nothing to find, though a run must find something."""
-
-    def amend(self, record: RunRecord) -> RunRecord:
-        """The record with what only this kind of work knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +36,10 @@ class Everything:
     def amend(self, record: RunRecord) -> RunRecord:
         """The record as it is."""
         return record
+
+
+Work: TypeAlias = Everything | Update | Retry
+"""The items of a run, and what only its kind of work knows."""
 
 
 def choose(job: Job, listing: Listing, table: RunTable | None) -> Work:
