@@ -99,7 +99,8 @@ class LimitedReads(Generic[Item, Result]):
         ahead = read_ahead(begin, items, depth=depth, room=room)
         with closing(ahead):
             for result in ahead:
-                hanging = [p for p in (*hanging, begun.popleft()) if p in self._hanging]
+                hanging.append(begun.popleft())
+                hanging = [photo for photo in hanging if photo in self._hanging]
                 yield result
                 if len(hanging) >= self._readers.size:
                     raise HungReadsError(len(hanging), self._seconds)
