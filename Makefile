@@ -20,8 +20,10 @@ lint: ## format and lint rules, the directions of imports, the Dockerfiles
 	ruff check --quiet
 	hadolint Dockerfile.cpu Dockerfile.gpu
 
-types: ## strict types
-	mypy
+types: ## strict types, as each system sees them
+	mypy --platform linux
+	mypy --platform darwin
+	mypy --platform win32
 
 test: ## the tests
 	pytest

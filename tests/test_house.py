@@ -79,7 +79,8 @@ def _floor(module: str) -> int:
 def _arrows() -> dict[str, set[str]]:
     """The modules of the runner, and which of its own each of them imports, wherever it does."""
     package = _PACKAGES["runner"]
-    files = [file for file in package.rglob("*.py") if file != package / "__init__.py"]
+    faces = (package / "__init__.py", package / "__main__.py")
+    files = [file for file in package.rglob("*.py") if file not in faces]
     modules = {".".join(file.relative_to(package).with_suffix("").parts): file for file in files}
     return {
         module: {name for name in _imports(file) if name in modules}

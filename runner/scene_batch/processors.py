@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+
+from scene_batch.platforms import allowed_cpus
 
 _CGROUPS, _MINE = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
@@ -20,7 +21,7 @@ def usable_cpus(cgroups: Path = _CGROUPS, mine: Path = _MINE) -> int:
         cgroups: Where the cgroups are mounted.
         mine: Says which of them this process is in.
     """
-    allowed = len(os.sched_getaffinity(0))
+    allowed = allowed_cpus()
     quotas = [quota for folder in _folders(cgroups, mine) if (quota := _quota(folder))]
     return max(1, min(allowed, math.ceil(min(quotas, default=allowed))))
 

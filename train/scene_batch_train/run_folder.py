@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from scene_batch.errors import OutputBusyError, OutputExistsError, TrainingError
 from scene_batch.model.preprocess import Preprocess
+from scene_batch.platforms import try_lock
 from scene_batch_train.continuing import finish_exchange
 from scene_batch_train.recipe import Recipe
 
@@ -87,12 +87,10 @@ class RunFolder:
         new = not self.config.exists()
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         with (self._checkpoints / "lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_lock(lock.fileno()):
                 raise OutputBusyError(
                     f"another process trains in {str(self.path)!r}; wait, or give another --out"
-                ) from None
+                )
             try:
                 yield
             except BaseException:

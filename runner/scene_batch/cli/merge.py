@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import resource
-from contextlib import suppress
-
 import click
 
 from scene_batch.cli.config import config_option
 from scene_batch.cli.progress import told
+from scene_batch.platforms import allow_many_files
 
 
 @click.command("merge")
@@ -36,13 +34,6 @@ def command(
         with interruption.held_off():  # a library's import must not be broken off
             from scene_batch.pipeline.merge import merge
 
-            _allow_many_files()
+            allow_many_files()  # each shard is one; the usual limit of 1,024 is only a start
         record = merge(shards, out, overwrite=overwrite, restart=restart, interruption=interruption)
         progress.summary(record)
-
-
-def _allow_many_files() -> None:
-    """Each shard is an open file; the usual limit of 1,024 is only where it begins."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # some systems allow no limit to be named
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

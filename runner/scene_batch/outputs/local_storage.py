@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from scene_batch.errors import OutputBusyError, OutputError
+from scene_batch.platforms import longest_name, sync, try_lock
 from scene_batch.tables.names import FINISHED, JOB, LOCK, PARTIAL, PARTIALS, RECORD, WHOLE, is_part
 
+_DELETES_OPEN_FILES = sys.platform != "win32"
+"""Whether what is open can be deleted and moved; else the lock is let go before the last steps."""
 _LONGEST_ENDING = f".run.json{PARTIAL}"
 
 
@@ -39,7 +41,7 @@ class LocalStorage:
         """
         path, folder = self._path, self._path.parent
         check_folder(folder)
-        if len(os.fsencode(path.name)) + len(_LONGEST_ENDING) > os.pathconf(folder, "PC_NAME_MAX"):
+        if len(os.fsencode(path.name)) + len(_LONGEST_ENDING) > longest_name(folder):
             raise OutputError(f"the name {path.name!r} is too long for its folder; shorten it")
         if path.is_dir() and not self._is_data_set:
             raise OutputError(f"{str(path)!r} is a directory; name a file in --out")
@@ -110,8 +112,14 @@ class LocalStorage:
         """Take away what is left of the folder; that the run is finished goes last."""
         if not self._folder.is_dir():
             return
-        self.delete([*PARTIALS, LOCK, FINISHED])
+        if _DELETES_OPEN_FILES:
+            self.delete([*PARTIALS, LOCK, FINISHED])
+        else:
+            self.delete([*PARTIALS, FINISHED])
+            self.release()
         with suppress(OSError):  # another process was quick to begin its own run there
+            if not _DELETES_OPEN_FILES:
+                self.delete([LOCK])
             self._folder.rmdir()
 
     def is_published(self) -> bool:
@@ -134,6 +142,8 @@ class LocalStorage:
         if self._path.exists():
             _remove_data_set(self._replaced)
             self._path.rename(self._replaced)
+        if not _DELETES_OPEN_FILES:
+            self.release()
         self._folder.rename(self._path)
         (self._path / LOCK).unlink(missing_ok=True)
         sync(self._path.parent)
@@ -170,21 +180,17 @@ def _hold(folder: Path) -> int:
     while True:
         folder.mkdir(exist_ok=True)
         try:
-            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:  # its owner has just finished and taken it away
             continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock).st_ino == (folder / LOCK).stat().st_ino:
-                return lock
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            os.close(lock)
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            raise OutputBusyError.being_written(str(folder)[: -len(".parts")]) from None
-        os.close(lock)
+        with ExitStack() as opened:
+            opened.callback(os.close, lock)
+            if not try_lock(lock):
+                raise OutputBusyError.being_written(str(folder)[: -len(".parts")])
+            with suppress(FileNotFoundError):
+                if os.fstat(lock).st_ino == (folder / LOCK).stat().st_ino:
+                    opened.pop_all()
+                    return lock
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -193,12 +199,3 @@ def _write_whole(path: Path, text: str) -> None:
     sync(partial)
     partial.replace(path)
     sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Make what is written survive a power loss; for a folder, its names."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+import time
 from collections.abc import Sequence
 from typing import Self
 
@@ -13,6 +14,8 @@ from scene_batch.outputs.tally import Tally
 from scene_batch.records import ImageRef, Row
 from scene_batch.tables.schema import to_record_batch
 from scene_batch.tables.text_file import json_lines
+
+_NAP_SECONDS = 0.01
 
 
 class StreamedOutput:
@@ -43,7 +46,7 @@ class StreamedOutput:
                 try:
                     left = left[os.write(self._descriptor, left) :]
                 except BlockingIOError:  # whoever shares it made it so
-                    select.select([], [self._descriptor], [])
+                    _wait_for(self._descriptor)
         except BrokenPipeError:  # `| head` is no defect: click ends without a word
             raise
         except OSError as error:
@@ -67,3 +70,11 @@ class StreamedOutput:
 
     def __exit__(self, *_: object) -> None:
         """Nothing is open."""
+
+
+def _wait_for(descriptor: int) -> None:
+    """Wait until a stream takes more; Windows can ask that of sockets alone."""
+    if sys.platform == "win32":
+        time.sleep(_NAP_SECONDS)
+    else:
+        select.select([], [descriptor], [])

@@ -12,6 +12,7 @@ from typing import Any, Self
 from scene_batch.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Windows delivers the first alone, by Ctrl-C; a process that is ended there is killed."""
 
 
 class Interruption:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scene_batch.errors import UsageError
 from scene_batch.model.compute_options import AUTO, ComputeOptions
+from scene_batch.platforms import with_slashes
 from scene_batch.sources.shard import Shard
 
 
@@ -55,4 +56,5 @@ class Job:
     @property
     def output_name(self) -> str:
         """The output's name; an automatic shard's has its number in it."""
-        return self.shard.output_name(self.out) if self.shard else self.out
+        out = with_slashes(self.out)
+        return self.shard.output_name(out) if self.shard else out

@@ -11,6 +11,7 @@ from scene_batch.model.session import Session
 from scene_batch.outputs.name import STANDARD_OUTPUT, check_name
 from scene_batch.pipeline.interruption import Interruption
 from scene_batch.pipeline.job import Job
+from scene_batch.platforms import with_slashes
 from scene_batch.threads import begin
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def run_job(job: Job, front: Front, interruption: Interruption) -> RunRecord:
         Interrupted: By a signal; the same job continues.
     """
     with interruption.held_off(), ExitStack() as stack:
-        check_name(job.out)
+        check_name(with_slashes(job.out))
         opening = begin(lambda: Session.open(job.model, job.compute))
         # A library that is loading cannot be left, whatever is refused meanwhile.
         stack.callback(wait, [opening])

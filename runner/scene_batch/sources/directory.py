@@ -61,7 +61,7 @@ class Directory:
         except OSError as error:
             raise _cannot_list(folder, error.strerror) from None
         for name in names:
-            path = name if folder == b"." else os.path.join(folder, name)  # noqa: PTH118 - bytes
+            path = name if folder == b"." else folder.rstrip(b"/") + b"/" + name
             if path <= after and not after.startswith(path):
                 continue
             if name.endswith(b"/"):

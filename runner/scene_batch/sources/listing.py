@@ -11,6 +11,7 @@ from typing import TypeAlias
 from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
 from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url, shown
 from scene_batch.object_store.stores import Stores
+from scene_batch.platforms import with_slashes
 from scene_batch.records import ImageRef, Position, printable
 from scene_batch.sources.directory import Directory, Ignored, image_ref
 from scene_batch.sources.file_list import FileList, reference
@@ -160,7 +161,10 @@ def tidy(source: str) -> str:
         if scheme not in BUCKET_SCHEMES:
             return source
         return f"{scheme}://{'/'.join(part for part in rest.split('/') if part)}"
+    source = with_slashes(source)
     root = "/" if source.startswith("/") else ""
+    if root and os.sep == "\\" and source.startswith("//"):  # a share of a Windows network
+        root = "//"
     parts = [part for part in source.split("/") if part]
     while len(parts) > 1 and parts[0] == ".":
         del parts[0]

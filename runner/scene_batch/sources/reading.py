@@ -12,6 +12,7 @@ from scene_batch.object_store.address import is_url
 from scene_batch.object_store.asking import ask_here
 from scene_batch.object_store.causes import ShortReadError, cause_of
 from scene_batch.object_store.stores import Stores
+from scene_batch.platforms import read_flags
 from scene_batch.records import ImageRef, Unreadable, UnreadableCode
 from scene_batch.sources.prefix import microseconds
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 30
 """The largest encoded photo read into memory."""
 
+_FLAGS = read_flags()
 _RETRY_SHARE = 0.5
 """Of the time limit: the last attempt begins before that, and still has time to end."""
 
@@ -120,6 +122,8 @@ def _read_local(ref: ImageRef) -> bytes | Unreadable:
     except (FileNotFoundError, NotADirectoryError):
         return Unreadable(ref, "missing", "no such file")
     except PermissionError:
+        if os.path.isdir(ref.path):  # noqa: PTH112 - Windows opens no folders
+            return Unreadable(ref, "not_a_file", "not a regular file")
         return Unreadable(ref, "permission", "no permission to read it")
     except OSError as error:
         return Unreadable(ref, "fetch_failed", error.strerror or type(error).__name__)
@@ -128,9 +132,8 @@ def _read_local(ref: ImageRef) -> bytes | Unreadable:
 
 
 def _read_file(ref: ImageRef) -> bytes | Unreadable:
-    # O_NONBLOCK: a FIFO named x.jpg must not hang; regular files do not know the flag. By the
-    # system's own calls: open() asks the system twice as much, and each answer waits for its turn.
-    file = os.open(ref.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    # By the system's own calls: open() asks it twice as much, and each answer waits for its turn.
+    file = os.open(ref.path, _FLAGS)
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):

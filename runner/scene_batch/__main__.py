@@ -1,0 +1,7 @@
+"""``python -m scene_batch``: the command ``scene-batch``."""
+
+from __future__ import annotations
+
+from scene_batch.cli import program
+
+program()
