@@ -1,26 +1,34 @@
-"""What several tests need: photos of a known colour, a model that names it, a run to look at."""
+"""What several tests need: photos of a known colour, a model that names it, runs to look at."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pyarrow.parquet as pq
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from scene_batch.model.card import GoldenVector, ModelCard
 from scene_batch.model.decode import decode
 from scene_batch.model.golden import pixels_sha256
+from scene_batch.model.predictor import Predictor
 from scene_batch.model.preprocess import Preprocess
 from scene_batch.model.session import Session
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
 from scene_batch.records import Decoded, ImageRef
+from scene_batch.sources.listing import Listing
+from scene_batch.tables.run_record import Tally
 
 ROOT = Path(__file__).parents[1]
 SCENES, HARD = ROOT / "samples" / "scenes", ROOT / "samples" / "hard"
@@ -111,6 +119,39 @@ def with_scale(model: Path, scale: float, path: Path) -> Path:
     weight.CopyFrom(numpy_helper.from_array(np.array(scale, np.float32), "scale"))
     onnx.save(altered, path)
     return path
+
+
+def paths_of(*sources: str) -> list[str]:
+    """The paths of the photos that sources list."""
+    return [ref.path for ref in Listing(sources)]
+
+
+def rows_of(table: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """A Parquet table's rows."""
+    rows: list[dict[str, Any]] = pq.read_table(table).to_pylist()
+    return rows
+
+
+def counts(out: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a table's record counts."""
+    record = json.loads(Path(f"{os.fspath(out)}.run.json").read_text())
+    return {key: record[key] for key in ("photos", "ok", "unreadable", "ignored", "classes")}
+
+
+def broken_off_at(rows: int) -> Callable[[Tally], None]:
+    """Let a run end at that many rows by what nothing on the way knows: like a kill, in-process."""
+
+    def watch(tally: Tally) -> None:
+        if tally.rows >= rows:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def break_off(job: Job, predictor: Predictor, rows: int) -> None:
+    """Run a job as far as that many rows."""
+    with pytest.raises(KeyboardInterrupt):
+        run(job, predictor, broken_off_at(rows))
 
 
 def printed_by(code: str) -> str:

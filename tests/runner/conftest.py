@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -44,11 +43,8 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
 @pytest.fixture
 def bucket(moto: str, aws: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """An empty bucket; the environment leads to it through its front."""
-    client = boto3.client("s3", endpoint_url=moto, region_name="eu-central-1")
-    name = f"photos-{next(_NUMBERS)}"
-    client.create_bucket(
-        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
     with Front(moto) as front:
         aws.setenv("AWS_ENDPOINT_URL", front.url)
-        yield Bucket(name, front, client)
+        bucket = Bucket(f"photos-{next(_NUMBERS)}", front)
+        bucket.make()
+        yield bucket

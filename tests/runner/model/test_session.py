@@ -1,4 +1,4 @@
-"""One ONNX Runtime, the provider that was asked for, the threads that are allowed, whole models."""
+"""One ONNX Runtime, the provider that was asked for, as many threads and photos as fit."""
 
 from __future__ import annotations
 
@@ -12,25 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
-from scene_batch import processors
 from scene_batch.errors import (
-    ModelError,
-    ModelNotFoundError,
     ProviderError,
     RuntimeMissingError,
     UsageError,
 )
 from scene_batch.model import session
 from scene_batch.model.predictor import Predictor
-from scene_batch.model.preprocess import Preprocess
 from scene_batch.model.session import Session
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.records import Decoded, ImageRef
-from support import COLOURS, SIDE, save_colour_model
+from support import SIDE, save_colour_model
 
 
 def _pixels(count: int) -> list[Any]:
@@ -308,14 +303,6 @@ def test_bf16_is_refused_where_it_would_not_be_computed(
             Session.open(colour_model, provider=provider, bf16=True)  # type: ignore[arg-type]
 
 
-def test_a_processor_says_whether_it_has_bf16(tmp_path: Path) -> None:
-    cpuinfo = tmp_path / "cpuinfo"
-    for flags, has in (("fpu avx512_bf16 sse", True), ("fpu avx2 sse", False)):
-        cpuinfo.write_text(f"processor : 0\nflags : {flags}\n")
-        assert processors.has_bf16(cpuinfo) is has
-    assert not processors.has_bf16(tmp_path / "none")
-
-
 def test_a_small_model_takes_more_photos_at_a_time(colour_model: Path) -> None:
     assert Session.open(colour_model, provider="cpu").batch_size == 32
 
@@ -329,110 +316,3 @@ def test_huge_batches_have_fewer_calls_side_by_side(
         monkeypatch.setattr(session, "_INPUT_BYTES", room)
         opened = Session.open(colour_model, provider="cpu", threads=64, batch_size=1024)
         assert (opened.calls, opened.batch_size) == (calls, 1024)
-
-
-@pytest.mark.parametrize("content", [b"", b"not a model at all", b"\x08\x07\x12\x04junk"])
-def test_a_file_that_is_not_onnx_is_refused(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "m.onnx"
-    path.write_bytes(content)
-    with pytest.raises(ModelError, match="is not an ONNX file"):
-        Session.open(path)
-
-
-def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFoundError, match="no such model file"):
-        Session.open(tmp_path / "m.onnx")
-
-
-def test_a_model_without_metadata_is_refused(colour_model: Path, tmp_path: Path) -> None:
-    model = onnx.load(colour_model)
-    del model.metadata_props[:]
-    onnx.save(model, tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match=r"no scene-batch metadata.*scene-batch export"):
-        Session.open(tmp_path / "m.onnx")
-
-
-@pytest.mark.parametrize(
-    ("key", "text", "words"),
-    [
-        ("format", "2", "has format 2, this version reads 1"),
-        ("classes", '["red", "green"]', "contradicts its 2 classes"),
-        ("classes", '["red", "red", "blue"]', "not unique"),
-        ("classes", "[", "damaged metadata"),
-        ("preprocess", '{"height": 99, "width": 16}', "contradicts its metadata"),
-        ("golden", '[{"image": "?"}]', "damaged metadata"),
-        ("golden", '[{"exported": [1], "trained": [1, 0, 0]}]', "not one probability for each"),
-        ("classes", '"abc"', "not a list of names"),
-        ("classes", "[1, 2, 3]", "not a list of names"),
-        ("precision", '"int4"', "damaged metadata"),
-        ("training", "[]", "training is not an object"),
-        ("preprocess", '{"height": 16.0, "width": 16}', "whole numbers"),
-    ],
-)
-def test_metadata_that_cannot_be_right_is_refused(
-    key: str, text: str, words: str, colour_model: Path, tmp_path: Path
-) -> None:
-    model = onnx.load(colour_model)
-    for entry in model.metadata_props:
-        if entry.key == f"scene_batch.{key}":
-            entry.value = text
-        elif entry.key == "scene_batch.golden":
-            entry.value = "[]"
-    onnx.save(model, tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match=words):
-        Session.open(tmp_path / "m.onnx")
-
-
-def test_the_card_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    preprocess = Preprocess(SIDE, SIDE, "lanczos", "stretch", "stored")
-    path = save_colour_model(
-        tmp_path / "m.onnx", preprocess=preprocess, metrics={"accuracy": 0.5}, version="2.1.0"
-    )
-    card = Session.open(path).card
-    assert (card.classes, card.preprocess, card.version) == (COLOURS, preprocess, "2.1.0")
-    assert card.metrics == {"accuracy": 0.5}
-    assert len(card.golden) == 3
-
-
-@pytest.mark.parametrize(
-    ("files", "usable"),
-    [
-        ({}, 8),
-        ({"cpu.max": "max 100000\n"}, 8),
-        ({"cpu.max": "200000 100000\n"}, 2),
-        ({"cpu.max": "150000 100000\n"}, 2),
-        ({"cpu.max": "1000 100000\n"}, 1),
-        ({"cpu.max": "3200000 100000\n"}, 8),
-        ({"cpu.max": "garbage"}, 8),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
-        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
-        # A service in a slice, each with a quota of its own: the tighter one counts.
-        ({"mine": "0::/a/b\n", "a/cpu.max": "200000 100000", "a/b/cpu.max": "max 100000"}, 2),
-        ({"mine": "0::/a/b\n", "a/cpu.max": "400000 100000", "a/b/cpu.max": "50000 100000"}, 1),
-        ({"mine": "0::/other\n", "a/cpu.max": "200000 100000"}, 8),
-        (
-            {
-                "mine": "4:memory:/m\n3:cpu,cpuacct:/c\n",
-                "cpu,cpuacct/c/cpu.cfs_quota_us": "500000",
-                "cpu,cpuacct/c/cpu.cfs_period_us": "100000",
-            },
-            5,
-        ),
-        (
-            {
-                "mine": "3:cpuacct,cpu:/c\n",
-                "cpu/c/cpu.cfs_quota_us": "500000",
-                "cpu/c/cpu.cfs_period_us": "100000",
-            },
-            5,
-        ),
-    ],
-)
-def test_threads_follow_the_containers_quota(
-    files: dict[str, str], usable: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
-    assert processors.usable_cpus(tmp_path, tmp_path / "mine") == usable

@@ -1,0 +1,187 @@
+"""Killed at any write, a run into a bucket goes on and ends in the same table."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from buckets import Bucket
+from front import Fault, Request
+from scene_batch.errors import (
+    OutputError,
+)
+from scene_batch.model.predictor import Predictor
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
+from support import break_off, command, process_environment, scene_batch
+
+pytestmark = pytest.mark.usefixtures("small_parts")
+
+
+def test_sigkill_of_a_run_from_bucket_to_bucket(
+    bucket: Bucket, sixty: Path, colour_model: Path, colours: Predictor, tmp_path: Path
+) -> None:
+    bucket.fill(sixty, "in/")
+    run(Job((f"{bucket.url}/in",), f"{bucket.url}/whole.parquet"), colours)
+    bucket.front.decide = lambda r: Fault(delay=0.5) if r.is_photo else None
+    out = f"{bucket.url}/out.parquet"
+    words = ["run", f"{bucket.url}/in", "--out", out, "--model", colour_model, "--batch-size", "1"]
+    for number in range(2):
+        (tmp_path / f"{number}").mkdir()
+        with subprocess.Popen(
+            command(*words), env=process_environment(), cwd=tmp_path / f"{number}"
+        ) as process:
+            until, saved_parts = time.monotonic() + 30, 0
+            while saved_parts <= number and time.monotonic() < until:
+                time.sleep(0.02)
+                saved_parts = sum("/part-" in key for key in bucket.keys())
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+    bucket.front.decide = lambda r: None
+    before = len(bucket.front.photos)
+    done = scene_batch(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(bucket.front.photos) - before < 60
+    assert bucket.table("out.parquet").equals(bucket.table("whole.parquet"))
+    assert os.listdir(tmp_path / "0") == []
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out/"])
+def test_a_kill_at_any_write_is_continued(
+    name: str, bucket: Bucket, sixty: Path, sixty_rows: pa.Table, colours: Predictor
+) -> None:
+    """Each write and removal in turn is the last thing that a run does."""
+    job = Job((str(sixty),), f"{bucket.url}/{name}")
+    writes = ("PUT", "POST", "DELETE")
+    killed = at = 0
+    while True:
+
+        def decide(request: Request) -> Fault | None:
+            nonlocal left
+            if request.method in writes:
+                left -= 1
+            return Fault(400, "Killed") if left < 0 else None
+
+        left = at
+        bucket.front.decide = decide
+        try:
+            run(job, colours)
+        except OutputError as error:
+            killed += 1
+            assert "Killed" in str(error)
+        bucket.front.decide = lambda request: None
+        record = run(Job(job.sources, job.out, overwrite=left >= 0), colours)
+        assert record.photos == 60
+        keys = bucket.keys()
+        if name == "out.parquet":
+            assert keys == ["out.parquet", "out.parquet.run.json"]
+            assert bucket.table(name).equals(sixty_rows)
+        else:
+            assert not any(".parts" in key for key in keys)
+            parts = [key for key in keys if key.startswith("out/part")]
+            assert pa.concat_tables(bucket.table(key) for key in parts).equals(sixty_rows)
+        for key in keys:
+            bucket.delete(key)
+        if left >= 0:
+            break
+        at += 1
+    assert killed == at > 20
+
+
+def test_a_bucket_is_brought_up_to_date_and_a_kill_at_any_write_is_continued(
+    bucket: Bucket, sixty: Path, colours: Predictor
+) -> None:
+    bucket.fill(sixty, "in/")
+    source, out = f"{bucket.url}/in", f"{bucket.url}/out.parquet"
+    update = Job((source,), out, update=True)
+    at = 0
+    while True:
+        run(Job((source,), out, overwrite=True, limit=50), colours)
+        run(Job((source,), f"{bucket.url}/whole.parquet", overwrite=True), colours)
+        left = at
+
+        def decide(request: Request) -> Fault | None:
+            nonlocal left
+            left -= request.method in ("PUT", "POST", "DELETE")
+            return Fault(400, "Killed") if left < 0 else None
+
+        bucket.front.decide = decide
+        before = len(bucket.front.photos)
+        with suppress(OutputError):
+            run(update, colours)
+        assert len(bucket.front.photos) - before <= 10
+        bucket.front.decide = lambda request: None
+        run(update, colours)
+        assert bucket.table("out.parquet").equals(bucket.table("whole.parquet"))
+        assert not any(".parts" in key for key in bucket.keys())
+        if left >= 0:
+            break
+        at += 1
+    assert at > 5
+
+
+def test_a_data_set_that_is_half_published_can_be_restarted(
+    bucket: Bucket, sixty: Path, colours: Predictor
+) -> None:
+    job = Job((str(sixty),), f"{bucket.url}/out/")
+
+    def decide(request: Request) -> Fault | None:
+        return Fault(400, "Killed") if request.path.endswith("/out/part-000003.parquet") else None
+
+    bucket.front.decide = decide
+    with pytest.raises(OutputError, match="Killed"):
+        run(job, colours)
+    bucket.front.decide = lambda request: None
+    break_off(Job(job.sources, job.out, restart=True), colours, 1)
+    assert run(job, colours).photos == 60
+    assert "out/_run.json" in bucket.keys()
+
+
+def test_sigterm_saves_what_is_done_in_the_bucket(
+    bucket: Bucket, sixty: Path, colour_model: Path
+) -> None:
+    bucket.fill(sixty, "in/")
+    bucket.front.decide = lambda r: Fault(delay=0.3) if r.is_photo else None
+    words = ["run", f"{bucket.url}/in", "--out", f"{bucket.url}/out.parquet", "--model"]
+    with subprocess.Popen(
+        command(*words, colour_model, "--batch-size", "1"), env=process_environment()
+    ) as process:
+        until = time.monotonic() + 30
+        while len(bucket.front.photos) < 34 and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+        assert time.monotonic() - begun < 15
+    assert any("/part-000000" in key for key in bucket.keys())
+
+
+def test_sigterm_is_heard_while_an_earlier_table_is_read(
+    bucket: Bucket, sixty: Path, colour_model: Path
+) -> None:
+    bucket.fill(sixty, "in/")
+    words = ["run", f"{bucket.url}/in", "--out", f"{bucket.url}/out.parquet", "--update", "--model"]
+    assert scene_batch(*words, colour_model).returncode == 0
+    bucket.front.decide = lambda r: (
+        Fault(sent=0.5, stall=60) if r.path.endswith("/out.parquet") else None
+    )
+    before = len(bucket.front.requests)
+    with subprocess.Popen(command(*words, colour_model), env=process_environment()) as process:
+        until = time.monotonic() + 30
+        while time.monotonic() < until and not any(
+            r.method == "GET" and r.path.endswith("/out.parquet")
+            for r in bucket.front.requests[before:]
+        ):
+            time.sleep(0.05)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+        assert time.monotonic() - begun < 15
