@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import create_backend_app
 
 from buckets import SECRET, Bucket
 from front import Front
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 _NUMBERS = count()
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[str]:
-    """A real S3 server's URL."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def moto() -> WSGIApplication:
+    """A real S3 server, without a socket of its own."""
+    server: WSGIApplication = create_backend_app("s3")
+    return server
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
 
 
 @pytest.fixture
-def bucket(moto: str, aws: pytest.MonkeyPatch) -> Iterator[Bucket]:
+def bucket(moto: WSGIApplication, aws: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """An empty bucket; the environment leads to it through its front."""
     with Front(moto) as front:
         aws.setenv("AWS_ENDPOINT_URL", front.url)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from buckets import SECRET, Bucket
-from front import Fault, Front, slow_down
+from faults import Fault, slow_down
+from front import Front
 from scene_batch.errors import SourceError, StoreError, UsageError
 from scene_batch.records import ImageRef
 from scene_batch.sources.listing import Listing
@@ -161,7 +162,7 @@ def roles(aws: pytest.MonkeyPatch) -> Iterator[Front]:
         "Expiration": "2036-01-01T00:00:00Z",
     }
     content = json.dumps(answer).encode()
-    with Front("http://127.0.0.1:9", lambda _: Fault(200, content=content)) as server:
+    with Front(decide=lambda _: Fault(200, content=content)) as server:
         yield server
 
 

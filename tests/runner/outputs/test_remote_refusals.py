@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from buckets import SECRET, Bucket
-from front import Fault, Request, slow_down
+from faults import Fault, Request, slow_down
 from scene_batch.errors import (
     LedgerError,
     OutputError,

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from buckets import Bucket
-from front import CUT, Fault, Request, slow_down
+from faults import CUT, Fault, Request, slow_down
 from scene_batch.errors import (
     OutputError,
     OutputExistsError,

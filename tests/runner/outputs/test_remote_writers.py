@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from buckets import Bucket
-from front import Fault, Request
+from faults import Fault, Request
 from scene_batch.errors import (
     LedgerError,
     OutputBusyError,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buckets import Bucket
-from front import Fault, Request, slow_down
+from faults import Fault, Request, slow_down
 from scene_batch.errors import SourceError, StormError
 from scene_batch.model.predictor import Predictor
 from scene_batch.pipeline.job import Job

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from buckets import Bucket
-from front import CUT, Fault, Request, slow_down
+from faults import CUT, Fault, Request, slow_down
 from scene_batch.errors import SourceError
 from scene_batch.model.predictor import Predictor
 from scene_batch.pipeline.job import Job

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from buckets import SECRET, Bucket
-from front import CUT, Fault, slow_down, some
+from faults import CUT, Fault, slow_down, some
 from scene_batch.model.predictor import Predictor
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
