@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import get_canned_acl, s3_backends
 
 from front import Front
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
 SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCY"
+
+_NUMBERS = count()
 
 
 @dataclass
@@ -36,13 +46,10 @@ class Bucket:
     def _server(self) -> Any:
         return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
 
-    def make(self) -> None:
-        """Let it be there, empty."""
-        self._server.create_bucket(self.name, "eu-central-1")
-
-    def put(self, key: str, data: bytes = b"") -> None:
-        """Store an object."""
-        self._server.put_object(self.name, key, data)
+    def put(self, key: str, data: bytes = b"", age: float = 0.0) -> None:
+        """Store an object, as if that many seconds ago."""
+        stored = self._server.put_object(self.name, key, data)
+        stored.last_modified -= timedelta(seconds=age)
 
     def get(self, key: str) -> bytes:
         """An object's bytes."""
@@ -79,3 +86,24 @@ class Bucket:
         assert f"{name}_run.json" in self.keys()
         parts = [key for key in self.keys() if key.startswith(f"{name}part-")]
         return pa.concat_tables(self.table(key) for key in parts)
+
+
+def give_keys(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make an environment with credentials and nothing of this machine's."""
+    patch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    patch.setenv("AWS_REGION", "eu-central-1")
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"):
+        patch.delenv(name, raising=False)
+    patch.setenv("AWS_CONFIG_FILE", str(folder / "no-config"))
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "no-credentials"))
+
+
+@contextmanager
+def empty_bucket(server: WSGIApplication, patch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """A bucket to which the environment leads through its front."""
+    with Front(server) as front:
+        patch.setenv("AWS_ENDPOINT_URL", front.url)
+        bucket = Bucket(f"photos-{next(_NUMBERS)}", front)
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(bucket.name, "eu-central-1")
+        yield bucket

@@ -76,3 +76,20 @@ def some(share: float, fault: Fault, seed: int = 0) -> Decide:
         return fault if request.is_photo and (request.total + seed) % every == 0 else None
 
     return decide
+
+
+class Kill:
+    """Lets so many writes and removals pass; nothing after them is done."""
+
+    def __init__(self, writes: int) -> None:
+        self._left = writes
+
+    @property
+    def struck(self) -> bool:
+        """Whether there were more of them."""
+        return self._left < 0
+
+    def __call__(self, request: Request) -> Fault | None:
+        """Decide."""
+        self._left -= request.method in ("PUT", "POST", "DELETE")
+        return Fault(400, "Killed") if self.struck else None

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from moto.moto_server.werkzeug_app import create_backend_app
 
-from buckets import SECRET, Bucket
-from front import Front
+from buckets import Bucket, empty_bucket, give_keys
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-_NUMBERS = count()
 
 
 @pytest.fixture(scope="session")
@@ -29,21 +25,23 @@ def moto() -> WSGIApplication:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """An environment with credentials and nothing of this machine's."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    give_keys(monkeypatch, tmp_path)
     return monkeypatch
 
 
 @pytest.fixture
 def bucket(moto: WSGIApplication, aws: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """An empty bucket; the environment leads to it through its front."""
-    with Front(moto) as front:
-        aws.setenv("AWS_ENDPOINT_URL", front.url)
-        bucket = Bucket(f"photos-{next(_NUMBERS)}", front)
-        bucket.make()
+    with empty_bucket(moto, aws) as bucket:
         yield bucket
+
+
+@pytest.fixture(scope="module")
+def shared_bucket(
+    moto: WSGIApplication, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bucket]:
+    """One for all that a module's tests wait for side by side."""
+    with pytest.MonkeyPatch.context() as patch:
+        give_keys(patch, tmp_path_factory.mktemp("aws"))
+        with empty_bucket(moto, patch) as bucket:
+            yield bucket

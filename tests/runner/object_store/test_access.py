@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,8 @@ def test_wrong_urls_are_refused(
 
 
 REFUSALS = {
+    "down": (slow_down(), "no sound answer .*503|no sound answer; .*503"),
+    "gone": (Fault(drop=True), "no sound answer"),
     "unknown bucket": (None, "no such bucket"),
     "wrong key": (Fault(403, "InvalidAccessKeyId"), "no valid credentials"),
     "wrong secret": (Fault(403, "SignatureDoesNotMatch"), "no valid credentials"),
@@ -69,27 +74,50 @@ REFUSALS = {
     "forbidden": (Fault(403, "AccessDenied"), "access denied"),
     "wrong region": (Fault(301, "PermanentRedirect"), "set AWS_REGION"),
     "wrong region, signed": (Fault(400, "AuthorizationHeaderMalformed"), "set AWS_REGION"),
-    "down": (slow_down(), "no sound answer .*503|no sound answer; .*503"),
-    "gone": (Fault(drop=True), "no sound answer"),
 }
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What a run of which nothing comes said, and what it left."""
+
+    code: int
+    text: str
+    seconds: float
+    left: list[str]
+
+
+@pytest.fixture(scope="module")
+def refused(
+    shared_bucket: Bucket, colour_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Refused]:
+    """A run from each of these buckets; some at a time, since a run asks for some seconds."""
+    buckets = {f"refused-{number}": name for number, name in enumerate(REFUSALS)}
+
+    def refuse(bucket: str) -> Refused:
+        folder = tmp_path_factory.mktemp(bucket)
+        words = ["--out", folder / "p.parquet", "--model", colour_model]
+        begun = time.monotonic()
+        done = scene_batch("run", f"s3://{bucket}/in", *words)
+        seconds = time.monotonic() - begun
+        return Refused(done.returncode, done.stderr.decode(), seconds, os.listdir(folder))
+
+    shared_bucket.front.decide = lambda request: REFUSALS[buckets[request.path.split("/")[1]]][0]
+    with ThreadPoolExecutor(4) as threads:
+        return dict(zip(REFUSALS, threads.map(refuse, buckets), strict=True))
 
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_what_is_wrong_with_a_bucket_is_one_line_before_any_work(
-    name: str, bucket: Bucket, colour_model: Path, tmp_path: Path
+    name: str, refused: dict[str, Refused]
 ) -> None:
-    fault, message = REFUSALS[name]
-    bucket.front.decide = lambda request: fault
-    source = f"{bucket.url}/in" if fault else "s3://no-such-bucket-here/in"
-    begun = time.monotonic()
-    done = scene_batch("run", source, "--out", tmp_path / "p.parquet", "--model", colour_model)
-    assert time.monotonic() - begun < 15
-    text = done.stderr.decode()
-    assert (done.returncode, text.count("\n")) == (1, 1), text
-    assert re.search(message, text), text
-    assert SECRET not in text
-    assert "AKIA" not in text
-    assert not (tmp_path / "p.parquet").exists()
+    run = refused[name]
+    assert run.seconds < 15
+    assert (run.code, run.text.count("\n")) == (1, 1), run.text
+    assert re.search(REFUSALS[name][1], run.text), run.text
+    assert SECRET not in run.text
+    assert "AKIA" not in run.text
+    assert run.left == []
 
 
 def test_no_credentials_and_no_endpoint(aws: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -103,6 +131,7 @@ def test_no_credentials_and_no_endpoint(aws: pytest.MonkeyPatch, tmp_path: Path)
     aws.setenv("AWS_ACCESS_KEY_ID", "AKIA")
     aws.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     aws.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    aws.setattr("scene_batch.sources.prefix._FIRST_SECONDS", 0.3)
     with pytest.raises(SourceError, match=r"no sound answer.*connection refused"):
         Listing(["s3://bucket/in"])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.records import ImageRef, Unreadable
 from scene_batch.sources.listing import Listing
-from scene_batch.sources.reading import Reader
+from scene_batch.sources.reading import Fetched, Reader
 from support import save_shade
 
 FAULTS = {
@@ -37,40 +39,75 @@ FAULTS = {
 }
 
 
+PASSING = [name for name, (_, _, least) in FAULTS.items() if least > 1]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What reading a photo behind a fault came to."""
+
+    ref: ImageRef
+    fetched: Fetched
+    seconds: float
+    asked: int
+    """How often for the photo."""
+
+
+@pytest.fixture(scope="module")
+def reads(shared_bucket: Bucket, album: Path) -> dict[str, Read]:
+    """Photos behind each fault, and behind each that passes: reading them is mostly waiting."""
+    folders = [f"stays/{name}" for name in FAULTS] + [f"passes/{name}" for name in PASSING]
+    for folder in folders:
+        shared_bucket.put(f"{folder}/00.png", (album / "day0" / "00.png").read_bytes())
+    refs = list(Listing([shared_bucket.url]))
+
+    def decide(request: Request) -> Fault | None:
+        _, _, kind, name, _ = request.path.split("/")
+        return FAULTS[name][0] if kind == "stays" or not request.number else None
+
+    def read(ref: ImageRef) -> Read:
+        begun = time.monotonic()
+        fetched = Reader(Stores(3.0 if "/stays/" in ref.path else 4.0)).read(ref)
+        seconds = time.monotonic() - begun
+        asked = [
+            request for request in shared_bucket.front.photos if ref.path.endswith(request.path)
+        ]
+        return Read(ref, fetched, seconds, len(asked))
+
+    shared_bucket.front.decide = decide
+    with ThreadPoolExecutor(len(refs)) as threads:
+        done = threads.map(read, refs)
+    return {"/".join(read.ref.path.split("/")[3:5]): read for read in done}
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_photo_that_cannot_be_had_is_a_row_with_its_reason(
-    name: str, bucket: Bucket, album: Path
+    name: str, reads: dict[str, Read], shared_bucket: Bucket
 ) -> None:
-    fault, message, least = FAULTS[name]
-    bucket.fill(album, "in/")
-    ref = next(iter(Listing([f"{bucket.url}/in"])))
-    bucket.front.decide = lambda request: fault if request.is_photo else None
-    begun = time.monotonic()
-    fetched = Reader(Stores(3.0)).read(ref)
-    assert time.monotonic() - begun < 10
-    assert isinstance(fetched.data, Unreadable)
-    text = f"{fetched.data.code}: {fetched.data.message}"
+    _, message, least = FAULTS[name]
+    read = reads[f"stays/{name}"]
+    assert read.seconds < 10
+    assert isinstance(read.fetched.data, Unreadable)
+    text = f"{read.fetched.data.code}: {read.fetched.data.message}"
     assert re.match(message, text), text
-    assert fetched.retries + 1 == len(bucket.front.photos) >= least
-    assert bucket.name not in fetched.data.message
+    assert read.fetched.retries + 1 == read.asked >= least
+    assert shared_bucket.name not in read.fetched.data.message
 
 
-@pytest.mark.parametrize("name", [name for name, (_, _, least) in FAULTS.items() if least > 1])
-def test_a_fault_that_passes_is_only_counted(name: str, bucket: Bucket, album: Path) -> None:
-    fault = FAULTS[name][0]
-    bucket.fill(album, "in/")
-    ref = next(iter(Listing([f"{bucket.url}/in"])))
-    bucket.front.decide = lambda request: fault if request.is_photo and not request.number else None
-    fetched = Reader(Stores(4.0)).read(ref)
-    assert fetched.data == (album / ref.path.removeprefix(f"{bucket.url}/in/")).read_bytes()
-    assert (fetched.retries, fetched.ref) == (1, ref)
+@pytest.mark.parametrize("name", PASSING)
+def test_a_fault_that_passes_is_only_counted(
+    name: str, reads: dict[str, Read], album: Path
+) -> None:
+    read = reads[f"passes/{name}"]
+    assert read.fetched.data == (album / "day0" / "00.png").read_bytes()
+    assert (read.fetched.retries, read.fetched.ref) == (1, read.ref)
 
 
 def test_a_photo_that_changes_while_it_is_read_is_whole_and_says_so(
     bucket: Bucket, tmp_path: Path
 ) -> None:
     old, new = (save_shade(tmp_path / f"{n}.png", n).read_bytes() for n in (1, 2))
-    bucket.put("in/x.png", old)
+    bucket.put("in/x.png", old, age=5.0)
     (ref,) = Listing([f"{bucket.url}/in"])
 
     def decide(request: Request) -> Fault | None:
@@ -79,7 +116,6 @@ def test_a_photo_that_changes_while_it_is_read_is_whole_and_says_so(
             return Fault(sent=0.5, headers=(("ETag", '"old"'),), body=lambda _: old)
         return None
 
-    time.sleep(1.1)
     bucket.front.decide = decide
     fetched = Reader().read(ref)
     assert fetched.data == new + bytes(7)
@@ -105,10 +141,12 @@ def test_the_words_of_a_key_do_not_tell_the_cause(bucket: Bucket) -> None:
     ]
     for key in keys:
         bucket.put(key, b"x")
-        bucket.front.decide = lambda request: slow_down() if request.is_photo else None
-        fetched = Reader(Stores(2.0)).read(ImageRef(f"{bucket.url}/{key}", 1))
-        assert isinstance(fetched.data, Unreadable)
-        assert (fetched.data.code, fetched.retries > 0) == ("fetch_failed", True)
+    bucket.front.decide = lambda request: slow_down() if request.is_photo else None
+    refs = [ImageRef(f"{bucket.url}/{key}", 1) for key in keys]
+    with ThreadPoolExecutor(len(refs)) as threads:
+        for fetched in threads.map(Reader(Stores(2.0)).read, refs):
+            assert isinstance(fetched.data, Unreadable)
+            assert (fetched.data.code, fetched.retries > 0) == ("fetch_failed", True)
 
 
 def test_a_photo_of_the_web_without_a_length_says_so_at_once(bucket: Bucket) -> None:
