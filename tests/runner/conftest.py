@@ -10,6 +10,7 @@ import pytest
 from moto.moto_server.werkzeug_app import create_backend_app
 
 from buckets import Bucket, empty_bucket, give_keys
+from scene_batch import threads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -45,3 +46,9 @@ def shared_bucket(
         give_keys(patch, tmp_path_factory.mktemp("aws"))
         with empty_bucket(moto, patch) as bucket:
             yield bucket
+
+
+@pytest.fixture
+def hung_threads_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a pool soon gives up what hangs in it."""
+    monkeypatch.setattr(threads, "JOIN_SECONDS", 0.1)

@@ -125,6 +125,7 @@ def _hanging_on(hung: set[int], forever: threading.Event) -> Callable[[int], int
     return fetch
 
 
+@pytest.mark.usefixtures("hung_threads_are_left")
 def test_a_fetch_that_hangs_is_late_in_its_place_and_nobody_waits_for_it() -> None:
     forever = threading.Event()
     got = prefetch(
@@ -140,6 +141,7 @@ def test_a_fetch_that_hangs_is_late_in_its_place_and_nobody_waits_for_it() -> No
     forever.set()
 
 
+@pytest.mark.usefixtures("hung_threads_are_left")
 def test_as_many_hung_as_workers_stops() -> None:
     forever = threading.Event()
     got = prefetch(
@@ -277,6 +279,7 @@ def _within(seconds: float, items: Iterator[int]) -> Iterator[int]:
     return iter(found)
 
 
+@pytest.mark.usefixtures("hung_threads_are_left")
 def test_a_thread_that_cannot_be_started_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit of processes is reached once: reads that hang later are given up all the same."""
     hold, real, calls = threading.Event(), Pool.replace_one, []

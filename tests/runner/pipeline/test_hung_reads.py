@@ -18,6 +18,8 @@ from scene_batch.pipeline.run import run
 from scene_batch.sources.reading import Reader
 from support import save_shade
 
+pytestmark = pytest.mark.usefixtures("hung_threads_are_left")
+
 
 def test_a_hung_read_is_a_row_and_too_many_stop_the_run(
     colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
