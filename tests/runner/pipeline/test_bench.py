@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner, Result
 
+from scene_batch.cli import main
 from scene_batch.errors import ProviderError
 from scene_batch.pipeline.bench import BATCHES, NOISE, Measured, Setting, auto, best, sweep
 from scene_batch.records import ImageRef
@@ -24,7 +29,7 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_batch_size_and_other_threads_are_measured(some: Path, colour_model: Path) -> None:
     refs = [ImageRef(str(path)) for path in sorted(some.iterdir())]
-    found = list(sweep(colour_model, refs, ["cpu"], seconds=5))
+    found = list(sweep(colour_model, refs, ["cpu"], seconds=3))
     assert found[0].setting == Setting("cpu")
     sizes = [m.setting.batch_size for m in found if m.setting.threads is m.setting.workers is None]
     assert sizes[1 : 1 + len(BATCHES["cpu"])] == list(BATCHES["cpu"])
@@ -36,7 +41,7 @@ def test_every_batch_size_and_other_threads_are_measured(some: Path, colour_mode
 def test_a_provider_that_does_not_run_here_is_passed_over(some: Path, colour_model: Path) -> None:
     refs = [ImageRef(str(path)) for path in sorted(some.iterdir())]
     said: list[str] = []
-    found = list(sweep(colour_model, refs, ["cuda", "cpu"], seconds=5, note=said.append))
+    found = list(sweep(colour_model, refs, ["cuda", "cpu"], seconds=2, note=said.append))
     assert {m.took.provider for m in found} == {"cpu"}
     assert [text.partition(" (it has")[0] for text in said] == [
         "not cuda: provider cuda is not in this ONNX Runtime"
@@ -75,10 +80,22 @@ def test_the_config_is_one_that_run_reads(some: Path, colour_model: Path, tmp_pa
     assert b"make it first" in done.stderr
 
 
-def test_bench_needs_no_photos(colour_model: Path) -> None:
-    done = scene_batch("bench", "--model", colour_model, "--seconds", "5", "--provider", "cpu")
-    assert done.returncode == 0, done.stderr
-    assert b"photos/s" in done.stdout
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command with less time than it takes from users."""
+
+    def shortly(*words: Any, seconds: float, **more: Any) -> Iterator[Measured]:
+        return sweep(*words, seconds=seconds / 5, **more)
+
+    monkeypatch.setattr("scene_batch.pipeline.bench.sweep", shortly)
+    monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
+    return lambda *words: CliRunner().invoke(main, ["bench", *map(str, words), "--seconds", "5"])
+
+
+def test_bench_needs_no_photos(bench: Callable[..., Result], colour_model: Path) -> None:
+    done = bench("--model", colour_model, "--provider", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "photos/s" in done.stdout
 
 
 def test_a_provider_that_is_not_here_is_one_line(colour_model: Path) -> None:
@@ -88,8 +105,10 @@ def test_a_provider_that_is_not_here_is_one_line(colour_model: Path) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
-def test_photos_that_cannot_be_read_are_no_measure(colour_model: Path, tmp_path: Path) -> None:
+def test_photos_that_cannot_be_read_are_no_measure(
+    bench: Callable[..., Result], colour_model: Path, tmp_path: Path
+) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
-    done = scene_batch("bench", tmp_path, "--model", colour_model, "--seconds", "5")
-    assert done.returncode == 2
-    assert b"no photo was classified" in done.stderr
+    done = bench(tmp_path, "--model", colour_model)
+    assert done.exit_code == 2
+    assert "no photo was classified" in done.stderr
