@@ -37,6 +37,13 @@ class Bucket:
     name: str
     front: Front
 
+    @classmethod
+    def make(cls, name: str, front: Front) -> Bucket:
+        """A new one."""
+        bucket = cls(name, front)
+        bucket._server.create_bucket(name, "eu-central-1")
+        return bucket
+
     @property
     def url(self) -> str:
         """Its URL for scene-batch."""
@@ -104,6 +111,4 @@ def empty_bucket(server: WSGIApplication, patch: pytest.MonkeyPatch) -> Iterator
     """A bucket to which the environment leads through its front."""
     with Front(server) as front:
         patch.setenv("AWS_ENDPOINT_URL", front.url)
-        bucket = Bucket(f"photos-{next(_NUMBERS)}", front)
-        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(bucket.name, "eu-central-1")
-        yield bucket
+        yield Bucket.make(f"photos-{next(_NUMBERS)}", front)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import array
 import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +157,28 @@ def break_off(job: Job, predictor: Predictor, rows: int) -> None:
         run(job, predictor, broken_off_at(rows))
 
 
+def wait_for(happens: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait until something is so; it is an error if that takes very long."""
+    until = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < until, "it does not happen"
+        time.sleep(0.02)
+
+
+def unread(pipe: int) -> int:
+    """How many bytes are in a pipe."""
+    import fcntl
+    import termios
+
+    number = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, number)
+    return number[0]
+
+
+FULL_PIPE = 48_000
+"""Linux' pipes take 65,536 bytes, in pages that need not be full."""
+
+
 def printed_by(code: str) -> str:
     """What Python code prints in a process of its own, which must succeed."""
     done = subprocess.run(
@@ -182,6 +207,16 @@ def scene_batch(
         check=False,
         timeout=120,
     )
+
+
+@contextmanager
+def started(words: Sequence[str], **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does not outlive the block."""
+    with subprocess.Popen(words, env=process_environment(), **more) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def command(*arguments: str | os.PathLike[str]) -> Sequence[str]:

@@ -9,8 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,16 @@ from scene_batch.outputs import saved
 from scene_batch.outputs.ledger import Ledger
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
-from support import command, counts, process_environment, save_shade
+from support import (
+    FULL_PIPE,
+    command,
+    counts,
+    process_environment,
+    save_shade,
+    started,
+    unread,
+    wait_for,
+)
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 
@@ -106,15 +114,13 @@ def test_a_table_that_was_joined_and_not_named_is_joined_again(
     assert pq.read_metadata(job.out).num_rows == record.photos == 30
 
 
-def _disturbed(
-    words: list[str], environment: dict[str, str], after: float, number: signal.Signals
-) -> int:
-    with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as process:
+def _disturbed(words: Sequence[str], after: float, number: signal.Signals) -> int:
+    with started(words, stderr=subprocess.DEVNULL) as process:
         try:
             return process.wait(after)
         except subprocess.TimeoutExpired:
             process.send_signal(number)
-            return process.wait(5)
+            return process.wait(20)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -131,13 +137,13 @@ def test_signals_at_random_moments_of_the_real_command(
     moments = random.Random(int(number))
     codes = []
     for _ in range(8):
-        codes.append(_disturbed([*words], process_environment(), moments.uniform(0.3, 1.6), number))
+        codes.append(_disturbed(words, moments.uniform(0.3, 1.6), number))
         if codes[-1] == 0 or (out.exists() and not Path(f"{out}.parts").exists()):
             break  # (it may be done, and killed while Python was leaving)
     allowed = {0, -number if number == signal.SIGKILL else 128 + number}
     assert set(codes) <= allowed | {-number}  # before Python takes it over, it is the system's
     if not out.exists():
-        assert _disturbed([*words], process_environment(), 60, number) == 0
+        assert _disturbed(words, 60, number) == 0
     table = pq.read_table(out)
     assert table["path"].to_pylist() == paths * 60
     assert table["class"].to_pylist() == pq.read_table(whole)["class"].to_pylist() * 60
@@ -180,10 +186,9 @@ def test_a_blocked_pipe_does_not_hold_a_signal_back(
     names = tmp_path / "list.txt"
     names.write_text("\n".join([str(path) for path in photos.rglob("*.png")] * 100))
     words = command("run", f"@{names}", "--out", "-", "--model", colour_model, "--quiet")
-    with subprocess.Popen(words, stdout=subprocess.PIPE, env=process_environment()) as process:
-        try:
-            time.sleep(2)  # nobody reads: the pipe is full
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(5) == 143
-        finally:
-            process.kill()
+    with started(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        pipe = process.stdout.fileno()
+        wait_for(lambda: unread(pipe) > FULL_PIPE)  # nobody reads
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143

@@ -24,7 +24,7 @@ from scene_batch.outputs.local_storage import LocalStorage
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.tables.run_record import Tally
-from support import break_off, process_environment, save_colour_model, scene_batch
+from support import break_off, save_colour_model, scene_batch, started
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 
@@ -81,9 +81,7 @@ def test_a_lock_dies_with_its_owner(photos: Path, colour_model: Path, tmp_path: 
         "Ledger(open_storage(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     )
     out = str(tmp_path / "p.csv")
-    with subprocess.Popen(
-        [sys.executable, "-c", code, out], stdout=subprocess.PIPE, env=process_environment()
-    ) as holder:
+    with started([sys.executable, "-c", code, out], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         done = scene_batch("run", photos, "--out", out, "--model", colour_model)

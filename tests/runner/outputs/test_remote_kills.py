@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ from scene_batch.model.predictor import Predictor
 from scene_batch.outputs import saved
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
-from support import break_off, command, process_environment, scene_batch
+from support import break_off, command, scene_batch, started, wait_for
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 
@@ -37,15 +36,10 @@ def test_sigkill_of_a_run_from_bucket_to_bucket(
     words = ["run", f"{bucket.url}/in", "--out", out, "--model", colour_model, "--batch-size", "1"]
     for number in range(2):
         (tmp_path / f"{number}").mkdir()
-        with subprocess.Popen(
-            command(*words), env=process_environment(), cwd=tmp_path / f"{number}"
-        ) as process:
-            until, saved_parts = time.monotonic() + 30, 0
-            while saved_parts <= number and time.monotonic() < until:
-                time.sleep(0.02)
-                saved_parts = sum("/part-" in key for key in bucket.keys())
+        with started(command(*words), cwd=tmp_path / f"{number}") as process:
+            wait_for(lambda n=number: sum("/part-" in key for key in bucket.keys()) > n)
             process.send_signal(signal.SIGKILL)
-        assert process.returncode == -signal.SIGKILL
+            assert process.wait(20) == -signal.SIGKILL
     bucket.front.decide = lambda r: None
     before = len(bucket.front.photos)
     done = scene_batch(*words, cwd=tmp_path)
@@ -137,12 +131,8 @@ def test_sigterm_saves_what_is_done_in_the_bucket(
     bucket.fill(sixty, "in/")
     bucket.front.decide = lambda r: Fault(delay=0.3) if r.is_photo else None
     words = ["run", f"{bucket.url}/in", "--out", f"{bucket.url}/out.parquet", "--model"]
-    with subprocess.Popen(
-        command(*words, colour_model, "--batch-size", "1"), env=process_environment()
-    ) as process:
-        until = time.monotonic() + 30
-        while len(bucket.front.photos) < 34 and time.monotonic() < until:
-            time.sleep(0.02)
+    with started(command(*words, colour_model, "--batch-size", "1")) as process:
+        wait_for(lambda: len(bucket.front.photos) >= 34)
         time.sleep(0.3)
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -161,13 +151,13 @@ def test_sigterm_is_heard_while_an_earlier_table_is_read(
         Fault(sent=0.5, stall=60) if r.path.endswith("/out.parquet") else None
     )
     before = len(bucket.front.requests)
-    with subprocess.Popen(command(*words, colour_model), env=process_environment()) as process:
-        until = time.monotonic() + 30
-        while time.monotonic() < until and not any(
-            r.method == "GET" and r.path.endswith("/out.parquet")
-            for r in bucket.front.requests[before:]
-        ):
-            time.sleep(0.05)
+    with started(command(*words, colour_model)) as process:
+        wait_for(
+            lambda: any(
+                r.method == "GET" and r.path.endswith("/out.parquet")
+                for r in bucket.front.requests[before:]
+            )
+        )
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 143

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from buckets import SECRET, Bucket
-from faults import CUT, Fault, slow_down, some
+from faults import CUT, Fault, Request, slow_down, some
 from scene_batch.model.predictor import Predictor
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.tables.run_record import Tally
-from support import command, process_environment, rows_of, save_shade
+from support import command, rows_of, save_shade, started, wait_for
 
 COLUMNS = ["class", "probability", "top_k", "status", "error", "size_bytes"]
 
@@ -78,25 +78,26 @@ def test_many_photos_are_on_their_way_at_once(
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_large_photos_are_not_all_in_memory(
-    listed: bool, bucket: Bucket, colours: Predictor, tmp_path: Path
+    listed: bool, bucket: Bucket, colour_model: Path, tmp_path: Path
 ) -> None:
-    """Forty photos of 12 MB; the front counts the bytes of those that were begun and not done."""
+    """Photos of 12 MB; the front counts those that were begun and not done."""
     photo = save_shade(tmp_path / "photo.png", 1).read_bytes() + bytes(12 << 20)
-    for number in range(40):
-        bucket.put(f"in/{number:02}.png", photo)
-    urls = "\n".join(f"{bucket.url}/in/{number:02}.png" for number in range(40))
-    (tmp_path / "list.txt").write_text(urls)
+    names = [f"in/{number:02}.png" for number in range(24)]
+    for name in names:
+        bucket.put(name, photo)
+    (tmp_path / "list.txt").write_text("\n".join(f"{bucket.url}/{name}" for name in names))
     bucket.front.decide = lambda request: Fault(delay=0.1) if request.is_photo else None
     source = f"{bucket.url}/in" if listed else f"@{tmp_path}/list.txt"
+    predictor = Predictor.open(colour_model, provider="cpu", batch_size=1)
     begun: list[int] = []
 
     def watch(tally: Tally) -> None:
         begun.append(len(bucket.front.photos) - tally.rows)
 
-    record = run(Job((source,), str(tmp_path / "p.parquet"), workers=1), colours, watch)
-    assert record.ok == 40
+    record = run(Job((source,), str(tmp_path / "p.parquet"), workers=1), predictor, watch)
+    assert record.ok == 24
     assert bucket.front.most_at_once <= 128 // 12
-    decoded = (colours.session.calls + 2) * colours.session.batch_size  # small by now
+    decoded = predictor.session.calls + 2  # small by now
     assert max(begun) <= 128 // 12 + decoded
 
 
@@ -173,22 +174,42 @@ SILENCES = {
 }
 
 
+@pytest.fixture(scope="module")
+def ended(
+    shared_bucket: Bucket, colour_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[int, float]]:
+    """Exit codes of runs that a SIGTERM met in a silence, and the seconds that they took to end."""
+    folder = tmp_path_factory.mktemp("silences")
+    photo = save_shade(folder / "x.png", 5).read_bytes()
+    buckets = {f"silent-{number}": name for number, name in enumerate(SILENCES)}
+    front = shared_bucket.front
+
+    def is_silent(request: Request) -> bool:
+        return SILENCES[buckets[request.path.split("/")[1]]](request)
+
+    def end(name: str) -> tuple[int, float]:
+        words = ["run", f"s3://{name}/in", "--out", folder / f"{name}.parquet"]
+        words += ["--model", colour_model, "--quiet"]
+        with started(command(*words)) as process:
+            wait_for(lambda: any(is_silent(r) for r in front.requests if f"/{name}" in r.path))
+            time.sleep(0.5)
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            return process.wait(20), time.monotonic() - begun
+
+    for name in buckets:
+        bucket = Bucket.make(name, front)
+        for number in range(1100):
+            bucket.put(f"in/{number:04}.png", photo if number != 30 else b"")
+    front.decide = lambda request: Fault(delay=60) if is_silent(request) else None
+    with ThreadPoolExecutor(len(buckets)) as threads:
+        return dict(zip(SILENCES, threads.map(end, buckets), strict=True))
+
+
 @pytest.mark.parametrize("name", SILENCES)
 def test_sigterm_is_heard_while_a_store_is_silent(
-    name: str, bucket: Bucket, colour_model: Path, tmp_path: Path
+    name: str, ended: dict[str, tuple[int, float]]
 ) -> None:
-    photo = save_shade(tmp_path / "x.png", 5).read_bytes()
-    for number in range(1100):
-        bucket.put(f"in/{number:04}.png", photo if number != 30 else b"")
-    silent = SILENCES[name]
-    bucket.front.decide = lambda r: Fault(delay=60) if silent(r) else None
-    words = ["run", f"{bucket.url}/in", "--out", tmp_path / "p.parquet", "--model", colour_model]
-    with subprocess.Popen(command(*words, "--quiet"), env=process_environment()) as process:
-        until = time.monotonic() + 30
-        while not any(silent(r) for r in bucket.front.requests) and time.monotonic() < until:
-            time.sleep(0.05)
-        time.sleep(0.5)
-        begun = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 143
-        assert time.monotonic() - begun < 15
+    code, seconds = ended[name]
+    assert code == 143
+    assert seconds < 15
