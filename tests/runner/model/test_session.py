@@ -209,7 +209,7 @@ def test_where_cudas_memory_is_full_the_batch_is_halved_and_all_is_computed(
 ) -> None:
     hardware = _with(monkeypatch, _CUDA, _CPU, room=room)
     opened = Session.open(colour_model, provider="cuda")
-    pixels = _pixels(100)
+    pixels = _pixels(100 if room > 1 else 20)
     got = opened.probabilities(pixels)
     assert opened.batch_size == max(size for size in (1, 2, 4, 8, 16, 32, 64) if size <= room)
     assert hardware.sizes[-1] == opened.batch_size
