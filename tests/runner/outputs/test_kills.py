@@ -43,14 +43,30 @@ class _Dies(BaseException):
 _STEPS = 40
 
 
+@pytest.fixture(scope="module")
+def two_folders(photos: Path) -> tuple[str, str]:
+    """58 of the photos, three of them broken."""
+    return f"{photos}/f0", f"{photos}/f3"
+
+
+@pytest.fixture(scope="module")
+def table_of_two(
+    two_folders: tuple[str, str], colours: Predictor, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The table of an undisturbed run over them."""
+    out = tmp_path_factory.mktemp("two") / "p.parquet"
+    run(Job(two_folders, str(out)), colours)
+    return out
+
+
 @pytest.mark.parametrize("how", ["plain", "overwrite"])
 @pytest.mark.parametrize("step", range(_STEPS))
 def test_a_kill_at_any_of_the_last_steps_is_made_good(
     step: int,
     how: str,
-    photos: Path,
+    two_folders: tuple[str, str],
     colours: Predictor,
-    whole: Path,
+    table_of_two: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -68,7 +84,7 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
         return die
 
     out = tmp_path / "p.parquet"
-    job = Job((str(photos),), str(out), overwrite=how == "overwrite")
+    job = Job(two_folders, str(out), overwrite=how == "overwrite")
     join = saved.join
 
     def from_here(*words: Any) -> None:
@@ -78,7 +94,6 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
         join(*words)
 
     with monkeypatch.context() as patch:
-        patch.setattr(saved, "PART_ROWS", 25)
         patch.setattr(saved, "join", from_here)
         with suppress(_Dies):
             run(job, colours)
@@ -87,9 +102,9 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
         shutil.rmtree(f"{out}.parts")  # died before the very last rmdir: an empty folder
         left = False
     record = run(job, colours) if left or not out.exists() else None
-    assert record is None or record.photos == 200
-    assert pq.read_table(out) == pq.read_table(whole)
-    assert counts(out) == counts(whole)
+    assert record is None or record.photos == 58
+    assert pq.read_table(out) == pq.read_table(table_of_two)
+    assert counts(out) == counts(table_of_two)
     assert sorted(os.listdir(tmp_path)) == ["p.parquet", "p.parquet.run.json"]
     if step == _STEPS - 1:
         assert calls < _STEPS, "there are more steps than this test tries"
