@@ -2,92 +2,38 @@
 
 from __future__ import annotations
 
-import http.client
+import io
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+from werkzeug.test import run_wsgi_app
+
+from faults import Decide, Fault, Request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "date", "server", "content-length"}
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a fault is decided by."""
-
-    method: str
-    path: str
-    """Decoded, without the query."""
-    query: str
-    number: int
-    """How often this method and path were asked for before."""
-    total: int
-    """Requests before this one."""
-    headers: dict[str, str]
-
-    @property
-    def is_photo(self) -> bool:
-        """Whether it asks for a photo's bytes."""
-        return self.method == "GET" and self.path.lower().endswith((".jpg", ".png"))
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What becomes of a request."""
-
-    status: int | None = None
-    """Answered at once with this, and ``code`` as S3 would say it."""
-    code: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    delay: float = 0.0
-    """Seconds until the first byte."""
-    sent: float = 1.0
-    """Share of the body that is sent."""
-    stall: float = 0.0
-    """Seconds before the connection is closed, with the rest of the body owed."""
-    drip: float = 0.0
-    """Seconds between the body's bytes."""
-    drop: bool = False
-    """Closed without an answer."""
-    lose: bool = False
-    """Done by the server, and then closed without an answer."""
-    chunked: bool = False
-    """Sent in chunks, without a length."""
-    declared: int = 0
-    """Added to Content-Length; the body is cut to it where it is less."""
-    body: Callable[[bytes], bytes] | None = None
-    """Makes another body of the one that the server sends."""
-    content: bytes | None = None
-    """The body of an answer with ``status``."""
-
-
-Decide = Callable[[Request], Fault | None]
-
-
-def slow_down(status: int = 503, code: str = "SlowDown") -> Fault:
-    """What S3 says under load."""
-    return Fault(status, code)
-
-
-CUT = Fault(sent=0.5)
-"""The connection breaks in the middle of the body."""
-
-
 class Front:
-    """A server on loopback that hands requests on to ``upstream``, but for the faults."""
+    """A server on loopback that lets ``server`` answer, in this process, but for the faults."""
 
-    def __init__(self, upstream: str, decide: Decide = lambda request: None) -> None:
+    def __init__(
+        self, server: WSGIApplication | None = None, decide: Decide = lambda request: None
+    ) -> None:
         self.decide = decide
         self.requests: list[Request] = []
         self.at_once = self.most_at_once = 0
         self._asked: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
-        self._upstream = urlsplit(upstream).netloc
-        self._local = threading.local()
+        self._answers = server
         self._server = _Server(("127.0.0.1", 0), self._handler())
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -141,23 +87,37 @@ class Front:
             self.requests.append(request)
         return request
 
-    def _ask(self, handler: BaseHTTPRequestHandler, body: bytes) -> tuple[Any, bytes]:
-        """The upstream's answer, over a connection that this thread keeps."""
-        headers = {k: v for k, v in handler.headers.items() if k.lower() != "connection"}
-        for attempt in range(2):
-            connection = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = self._local.connection = http.client.HTTPConnection(self._upstream)
-            try:
-                connection.request(handler.command, handler.path, body, headers)
-                response = connection.getresponse()
-                return response, response.read()
-            except (http.client.HTTPException, OSError):
-                connection.close()
-                self._local.connection = None
-                if attempt:
-                    raise
-        raise AssertionError
+    def _ask(
+        self, handler: BaseHTTPRequestHandler, body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """The server's status, headers and body."""
+        assert self._answers is not None, "it was to answer everything by faults"
+        path, _, query = handler.path.partition("?")
+        host, port = self._server.server_address[:2]
+        environ = {
+            "REQUEST_METHOD": handler.command,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote(path).encode().decode("latin-1"),
+            "QUERY_STRING": query,
+            "RAW_URI": handler.path,
+            "REQUEST_URI": handler.path,
+            "SERVER_NAME": str(host),
+            "SERVER_PORT": str(port),
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "CONTENT_LENGTH": str(len(body)),
+            "CONTENT_TYPE": handler.headers.get("Content-Type", ""),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.errors": io.StringIO(),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
+        for name, value in handler.headers.items():
+            environ.setdefault(f"HTTP_{name.upper().replace('-', '_')}", value)
+        content, status, headers = run_wsgi_app(self._answers, environ)
+        return int(status.split()[0]), headers.to_wsgi_list(), b"".join(content)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         front = self
@@ -192,20 +152,17 @@ class Front:
             headers = list(fault.headers)
             self._send(handler, fault.status, headers, text, replace(fault, sent=1.0))
             return
-        response, content = self._ask(handler, body)
+        status, given, content = self._ask(handler, body)
         if fault.lose:
             handler.close_connection = True
             return
         if fault.body:
             content = fault.body(content)
         over = {name.lower() for name, _ in fault.headers}
-        headers = [
-            (name, value)
-            for name, value in response.getheaders()
-            if name.lower() not in _HOP | over
-        ]
-        length = response.getheader("Content-Length") if handler.command == "HEAD" else None
-        self._send(handler, response.status, headers + list(fault.headers), content, fault, length)
+        headers = [(name, value) for name, value in given if name.lower() not in _HOP | over]
+        lengths = [value for name, value in given if name.lower() == "content-length"]
+        length = lengths[0] if handler.command == "HEAD" and lengths else None
+        self._send(handler, status, headers + list(fault.headers), content, fault, length)
 
     def _send(
         self,
@@ -250,13 +207,3 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, *_: object) -> None:
         """A client that hangs up is no news."""
-
-
-def some(share: float, fault: Fault, seed: int = 0) -> Decide:
-    """That fault for a share of the photos' requests, spread by their number."""
-    every = round(1 / share)
-
-    def decide(request: Request) -> Fault | None:
-        return fault if request.is_photo and (request.total + seed) % every == 0 else None
-
-    return decide

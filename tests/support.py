@@ -1,17 +1,23 @@
-"""What several tests need: photos of a known colour, a model that names it, a run to look at."""
+"""What several tests need: photos of a known colour, a model that names it, runs to look at."""
 
 from __future__ import annotations
 
+import array
 import io
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pyarrow.parquet as pq
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -19,9 +25,14 @@ from scene_batch.model.card import GoldenVector, ModelCard
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.decode import decode
 from scene_batch.model.golden import pixels_sha256
+from scene_batch.model.predictor import Predictor
 from scene_batch.model.preprocess import Preprocess
 from scene_batch.model.session import Session
+from scene_batch.outputs.tally import Tally
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
 from scene_batch.records import Decoded, ImageRef
+from scene_batch.sources.listing import Listing
 
 ROOT = Path(__file__).parents[1]
 SCENES, HARD = ROOT / "samples" / "scenes", ROOT / "samples" / "hard"
@@ -114,6 +125,61 @@ def with_scale(model: Path, scale: float, path: Path) -> Path:
     return path
 
 
+def paths_of(*sources: str) -> list[str]:
+    """The paths of the photos that sources list."""
+    return [ref.path for ref in Listing(sources)]
+
+
+def rows_of(table: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """A Parquet table's rows."""
+    rows: list[dict[str, Any]] = pq.read_table(table).to_pylist()
+    return rows
+
+
+def counts(out: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a table's record counts."""
+    record = json.loads(Path(f"{os.fspath(out)}.run.json").read_text())
+    return {key: record[key] for key in ("photos", "ok", "unreadable", "ignored", "classes")}
+
+
+def broken_off_at(rows: int) -> Callable[[Tally], None]:
+    """Let a run end at that many rows by what nothing on the way knows: like a kill, in-process."""
+
+    def watch(tally: Tally) -> None:
+        if tally.rows >= rows:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def break_off(job: Job, predictor: Predictor, rows: int) -> None:
+    """Run a job as far as that many rows."""
+    with pytest.raises(KeyboardInterrupt):
+        run(job, predictor, broken_off_at(rows))
+
+
+def wait_for(happens: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait until something is so; it is an error if that takes very long."""
+    until = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < until, "it does not happen"
+        time.sleep(0.02)
+
+
+def unread(pipe: int) -> int:
+    """How many bytes are in a pipe."""
+    import fcntl
+    import termios
+
+    number = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, number)
+    return number[0]
+
+
+FULL_PIPE = 48_000
+"""Linux' pipes take 65,536 bytes, in pages that need not be full."""
+
+
 def printed_by(code: str) -> str:
     """What Python code prints in a process of its own, which must succeed."""
     done = subprocess.run(
@@ -142,6 +208,16 @@ def scene_batch(
         check=False,
         timeout=120,
     )
+
+
+@contextmanager
+def started(words: Sequence[str], **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does not outlive the block."""
+    with subprocess.Popen(words, env=process_environment(), **more) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def command(*arguments: str | os.PathLike[str]) -> Sequence[str]:

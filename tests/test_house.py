@@ -126,6 +126,14 @@ def test_folders_say_what_is_in_them_and_hand_nothing_on() -> None:
             assert len(ast.parse(file.read_text(encoding="utf-8")).body) == 1, file
 
 
+def test_the_runners_tests_lie_in_folders_that_are_its_own_and_are_no_long_files() -> None:
+    package, tests = _PACKAGES["runner"], ROOT / "tests" / "runner"
+    files = [file.relative_to(tests) for file in tests.rglob("test_*.py")]
+    folders = {file.parent for file in files}
+    assert folders <= {file.parent.relative_to(package) for file in package.rglob("__init__.py")}
+    assert [file for file in files if (tests / file).read_text().count("\n") > 400] == []
+
+
 def test_the_wheel_holds_the_three_packages_and_nothing_else(tmp_path: Path) -> None:
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:

@@ -2,53 +2,53 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import create_backend_app
 
-from buckets import SECRET, Bucket
-from front import Front
+from buckets import Bucket, empty_bucket, give_keys
+from scene_batch import threads
 
-_NUMBERS = count()
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[str]:
-    """A real S3 server's URL."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def moto() -> WSGIApplication:
+    """A real S3 server, without a socket of its own."""
+    server: WSGIApplication = create_backend_app("s3")
+    return server
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """An environment with credentials and nothing of this machine's."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    give_keys(monkeypatch, tmp_path)
     return monkeypatch
 
 
 @pytest.fixture
-def bucket(moto: str, aws: pytest.MonkeyPatch) -> Iterator[Bucket]:
+def bucket(moto: WSGIApplication, aws: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """An empty bucket; the environment leads to it through its front."""
-    client = boto3.client("s3", endpoint_url=moto, region_name="eu-central-1")
-    name = f"photos-{next(_NUMBERS)}"
-    client.create_bucket(
-        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
-    with Front(moto) as front:
-        aws.setenv("AWS_ENDPOINT_URL", front.url)
-        yield Bucket(name, front, client)
+    with empty_bucket(moto, aws) as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="module")
+def shared_bucket(
+    moto: WSGIApplication, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bucket]:
+    """One for all that a module's tests wait for side by side."""
+    with pytest.MonkeyPatch.context() as patch:
+        give_keys(patch, tmp_path_factory.mktemp("aws"))
+        with empty_bucket(moto, patch) as bucket:
+            yield bucket
+
+
+@pytest.fixture
+def hung_threads_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a pool soon gives up what hangs in it."""
+    monkeypatch.setattr(threads, "JOIN_SECONDS", 0.1)

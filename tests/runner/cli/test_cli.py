@@ -10,7 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -20,7 +19,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from scene_batch.cli.run import AutoOrCount, CountOrShare
-from support import ROOT, command, process_environment, save_photo, scene_batch
+from support import (
+    FULL_PIPE,
+    ROOT,
+    command,
+    process_environment,
+    save_photo,
+    scene_batch,
+    started,
+    unread,
+    wait_for,
+)
 
 
 @pytest.fixture
@@ -57,9 +66,7 @@ def test_a_reader_of_standard_output_that_leaves_ends_the_run(
     names = tmp_path / "names.txt"
     names.write_text(f"{photos}/red.png\n" * 3000)
     words = command("run", f"@{names}", "--out", "-", "--quiet", "--model", colour_model)
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=process_environment()
-    ) as run:
+    with started(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         assert run.stdout is not None
         run.stdout.readline()
         run.stdout.close()
@@ -324,12 +331,12 @@ def test_a_standard_output_that_does_not_wait_gets_all_rows(
     words = command("run", f"@{names}", "--out", "-", "--quiet", "--model", colour_model)
     read, write = os.pipe()
     os.set_blocking(write, False)
-    with subprocess.Popen(words, stdout=write, env=process_environment()) as run:
+    with started(words, stdout=write) as run:
         os.close(write)
-        time.sleep(2)  # the pipe is full by then
+        wait_for(lambda: unread(read) > FULL_PIPE)
         with os.fdopen(read, "rb") as rows:
             assert sum(1 for _ in rows) == 3000
-    assert run.returncode == 0
+        assert run.wait(60) == 0
 
 
 def test_a_signal_that_is_ignored_stays_so(
@@ -341,9 +348,8 @@ def test_a_signal_that_is_ignored_stays_so(
     out = tmp_path / "p.csv"
     words = command("run", f"@{names}", "--out", out, "--quiet", "--model", colour_model)
     line = f"trap '' INT; exec {shlex.join(words)}"
-    with subprocess.Popen(["sh", "-c", line], env=process_environment()) as run:
-        while not Path(f"{out}.parts").exists() and run.poll() is None:
-            time.sleep(0.01)
+    with started(["sh", "-c", line]) as run:
+        wait_for(lambda: Path(f"{out}.parts").exists() or run.poll() is not None)
         run.send_signal(signal.SIGINT)
         assert run.wait(60) == 0
     assert out.exists()

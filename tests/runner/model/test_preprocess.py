@@ -13,6 +13,7 @@ from PIL import Image
 
 from scene_batch.errors import ModelError
 from scene_batch.model.preprocess import Preprocess, centred_box, to_rgb
+from support import encode
 
 # What each EXIF orientation does to the upright photo's pixels when it is stored (Exif 2.32).
 _STORED = {
@@ -216,7 +217,7 @@ def test_scaled_decoding_keeps_the_colours_of_every_mode(mode: str) -> None:
 def test_a_jpeg_is_decoded_at_the_smallest_fraction_that_is_large_enough(
     photo: tuple[int, int], decoded: tuple[int, int]
 ) -> None:
-    image = _jpeg(photo[::-1])
+    image = Image.open(io.BytesIO(encode(Image.new("RGB", photo), "JPEG")))
     Preprocess(200, 200, decoding="scaled").apply(image)
     assert image.size == decoded
 

@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from scene_batch.model.predictor import Predictor
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.sources.listing import Listing
+from support import wait_for
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
 
@@ -30,14 +30,9 @@ def _free_port() -> int:
         return port
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until and process.poll() is None:
-        with socket.socket() as tried:
-            if tried.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail("the server does not start")
+def _listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
@@ -53,7 +48,7 @@ def rclone(aws: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     words = ["serve", "s3", "--auth-key", f"{KEY},{SECRET}", "--addr", f"127.0.0.1:{port}"]
     with subprocess.Popen([program, *words, "--config", "", str(root)]) as process:
         try:
-            _wait_for(port, process)
+            wait_for(lambda: _listens(port))
             aws.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
             yield root
         finally:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner, Result
 
+from scene_batch.cli import main
 from scene_batch.errors import ProviderError
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.pipeline.bench import BATCHES, NOISE, Measured, Setting, auto, best, sweep
@@ -25,7 +30,7 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_batch_size_and_other_threads_are_measured(some: Path, colour_model: Path) -> None:
     refs = [ImageRef(str(path)) for path in sorted(some.iterdir())]
-    found = list(sweep(colour_model, refs, [ComputeOptions("cpu")], seconds=5))
+    found = list(sweep(colour_model, refs, [ComputeOptions("cpu")], seconds=3))
     assert found[0].setting == Setting(ComputeOptions("cpu"))
     computes = [m.setting.compute for m in found if m.setting.workers is None]
     sizes = [compute.batch_size for compute in computes if compute.threads is None]
@@ -40,7 +45,7 @@ def test_a_provider_that_does_not_run_here_is_passed_over(some: Path, colour_mod
     refs = [ImageRef(str(path)) for path in sorted(some.iterdir())]
     said: list[str] = []
     asked = [ComputeOptions(provider) for provider in ("cuda", "cpu", "openvino")]
-    found = list(sweep(colour_model, refs, asked[:2], seconds=5, note=said.append))
+    found = list(sweep(colour_model, refs, asked[:2], seconds=2, note=said.append))
     assert {m.took.compute.provider for m in found} == {"cpu"}
     assert [text.partition(" (it has")[0] for text in said] == [
         "not cuda: provider cuda is not in this ONNX Runtime"
@@ -58,9 +63,8 @@ def test_what_is_faster_by_noise_alone_is_not_the_best() -> None:
     assert best(first).compute.batch_size == 4
     assert auto(first).compute.batch_size == 4
     assert best([*first, measured(16, 150.0)]).compute.batch_size == 16
-    assert (
-        best([*first, measured(16, 150.0), measured(16, 10.0)]).compute.batch_size == 4
-    )  # the mean
+    mean = best([*first, measured(16, 150.0), measured(16, 10.0)])
+    assert mean.compute.batch_size == 4
 
 
 def test_the_config_is_one_that_run_reads(some: Path, colour_model: Path, tmp_path: Path) -> None:
@@ -81,10 +85,22 @@ def test_the_config_is_one_that_run_reads(some: Path, colour_model: Path, tmp_pa
     assert b"make it first" in done.stderr
 
 
-def test_bench_needs_no_photos(colour_model: Path) -> None:
-    done = scene_batch("bench", "--model", colour_model, "--seconds", "5", "--provider", "cpu")
-    assert done.returncode == 0, done.stderr
-    assert b"photos/s" in done.stdout
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command with less time than it takes from users."""
+
+    def shortly(*words: Any, seconds: float, **more: Any) -> Iterator[Measured]:
+        return sweep(*words, seconds=seconds / 5, **more)
+
+    monkeypatch.setattr("scene_batch.pipeline.bench.sweep", shortly)
+    monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
+    return lambda *words: CliRunner().invoke(main, ["bench", *map(str, words), "--seconds", "5"])
+
+
+def test_bench_needs_no_photos(bench: Callable[..., Result], colour_model: Path) -> None:
+    done = bench("--model", colour_model, "--provider", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "photos/s" in done.stdout
 
 
 def test_a_provider_that_is_not_here_is_one_line(colour_model: Path) -> None:
@@ -94,8 +110,10 @@ def test_a_provider_that_is_not_here_is_one_line(colour_model: Path) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
-def test_photos_that_cannot_be_read_are_no_measure(colour_model: Path, tmp_path: Path) -> None:
+def test_photos_that_cannot_be_read_are_no_measure(
+    bench: Callable[..., Result], colour_model: Path, tmp_path: Path
+) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
-    done = scene_batch("bench", tmp_path, "--model", colour_model, "--seconds", "5")
-    assert done.returncode == 2
-    assert b"no photo was classified" in done.stderr
+    done = bench(tmp_path, "--model", colour_model)
+    assert done.exit_code == 2
+    assert "no photo was classified" in done.stderr

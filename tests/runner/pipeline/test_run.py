@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.pipeline.thread_plan import REMOTE_READERS
 from scene_batch.sources.listing import Listing
-from support import HARD, command, process_environment, save_photo, save_shade
+from support import HARD, command, save_photo, save_shade, started, wait_for
 
 
 def _rows(job: Job, predictor: Predictor) -> list[dict[str, Any]]:
@@ -199,16 +198,11 @@ def test_a_signal_ends_a_run_that_cannot_continue_and_leaves_nothing(
     words = command("run", "@-", "--out", out / "p.csv", "--model", colour_model)
     with (
         subprocess.Popen(["yes", str(photo)], stdout=subprocess.PIPE) as endless,
-        subprocess.Popen(words, stdin=endless.stdout, env=process_environment()) as process,
+        started(words, stdin=endless.stdout) as process,
     ):
         assert endless.stdout is not None
         endless.stdout.close()  # it is the run's now: with the run, `yes` ends
-        try:
-            while not list(out.glob("p.csv.parts/part-*.parquet")):
-                assert process.poll() is None
-                time.sleep(0.05)
-            process.send_signal(number)
-            assert process.wait(5) == code
-        finally:
-            process.kill()
+        wait_for(lambda: list(out.glob("p.csv.parts/part-*.parquet")))
+        process.send_signal(number)
+        assert process.wait(20) == code
     assert os.listdir(out) == []

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buckets import Bucket
-from front import Fault, Request, slow_down
+from faults import Fault, Request, slow_down
 from scene_batch.errors import SourceError, StormError
 from scene_batch.model.predictor import Predictor
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.pipeline.storm import MOST_WAITING, WINDOW, StormGuard
 from scene_batch.records import ClassProbability, ImageRef, Prediction, Row, Unreadable
+from scene_batch.sources import reading
 from support import save_shade
 
 
@@ -149,8 +150,9 @@ def test_failures_before_another_error_are_not_saved(
 
 
 def test_a_storm_stops_the_run_and_the_same_command_continues(
-    bucket: Bucket, colours: Predictor, tmp_path: Path
+    bucket: Bucket, colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reading, "_RETRY_SHARE", 0.05)  # of the time limit: soon given up
     for number in range(360):
         bucket.put(f"in/{number:03}.png", save_shade(tmp_path / "x.png", number % 36).read_bytes())
 
@@ -159,7 +161,7 @@ def test_a_storm_stops_the_run_and_the_same_command_continues(
         return slow_down() if request.is_photo and begun else None
 
     bucket.front.decide = decide
-    job = Job((f"{bucket.url}/in",), str(tmp_path / "p.parquet"), read_timeout=2.0)
+    job = Job((f"{bucket.url}/in",), str(tmp_path / "p.parquet"), read_timeout=6.0)
     with pytest.raises(StormError, match=r"503 SlowDown.*the same command continues"):
         run(job, colours)
     parts = sorted((tmp_path / "p.parquet.parts").glob("part-*"))

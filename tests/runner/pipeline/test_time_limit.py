@@ -17,6 +17,8 @@ from scene_batch.pipeline.time_limit import LimitedReads
 from scene_batch.read_ahead import Room, read_ahead
 from scene_batch.threads import Pool
 
+pytestmark = pytest.mark.usefixtures("hung_threads_are_left")
+
 LONG = 60.0
 
 

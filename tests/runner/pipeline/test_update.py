@@ -17,11 +17,10 @@ from buckets import Bucket
 from scene_batch.errors import OutputError, UsageError
 from scene_batch.model.predictor import Predictor
 from scene_batch.outputs import saved
-from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.sources.reading import Reader
-from support import save_colour_model, save_photo, save_shade, scene_batch
+from support import break_off, rows_of, save_colour_model, save_photo, save_shade, scene_batch
 
 
 @pytest.fixture
@@ -46,13 +45,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return pq.read_table(path).to_pylist()
-
-
 def _update(photos: Path, out: Path, predictor: Predictor, **more: Any) -> list[dict[str, Any]]:
     run(Job((str(photos),), str(out), update=True, **more), predictor)
-    return _rows(out)
+    return rows_of(out)
 
 
 def _change(photos: Path) -> None:
@@ -72,7 +67,7 @@ def test_an_update_is_the_table_of_a_fresh_run(
     updated = _update(photos, out, colours, prune=True)
     assert sorted(reads) == ["035.png", "10.png"]
     run(Job((str(photos),), str(fresh)), colours)
-    assert updated == _rows(fresh)
+    assert updated == rows_of(fresh)
     assert _update(photos, out, colours) == updated
 
 
@@ -102,7 +97,7 @@ def test_retry_classifies_only_what_was_unreadable(
     save_shade(photos / "f0" / "new.png", 3)
     del reads[:]
     run(Job((str(photos),), str(out), retry_unreadable=True), colours)
-    after = _rows(out)
+    after = rows_of(out)
     assert reads == ["05.png"]
     assert [row["path"] for row in after] == [row["path"] for row in before]
     changed = [new for old, new in zip(before, after, strict=True) if old != new]
@@ -133,10 +128,10 @@ def test_a_retry_of_a_list_keeps_its_order_and_doubles(
     names.write_text(f"{late}\n{photos}/f1/01.png\n{late}\n{photos}/f0/00.png\n")
     out = tmp_path / "p.parquet"
     run(Job((f"@{names}",), str(out)), colours)
-    assert [row["status"] for row in _rows(out)] == ["unreadable", "ok", "unreadable", "ok"]
+    assert [row["status"] for row in rows_of(out)] == ["unreadable", "ok", "unreadable", "ok"]
     save_photo(late, "blue")
     run(Job((f"@{names}",), str(out), retry_unreadable=True), colours)
-    rows = _rows(out)
+    rows = rows_of(out)
     assert [row["status"] for row in rows] == ["ok"] * 4
     assert [Path(row["path"]).name for row in rows] == ["late.png", "01.png", "late.png", "00.png"]
 
@@ -162,16 +157,10 @@ def test_an_update_that_is_broken_off_continues(
     run(Job((str(photos),), str(other), **more), colours)
     old = out.read_bytes()
     for stop in stops:
-
-        def watch(tally: Tally, stop: int = stop) -> None:
-            if tally.rows >= stop:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            run(Job((str(photos),), str(out), **more), colours, watch)
+        break_off(Job((str(photos),), str(out), **more), colours, stop)
         assert out.read_bytes() == old
     assert run(Job((str(photos),), str(out), **more), colours).attempts > 1
-    assert _rows(out) == _rows(other)
+    assert rows_of(out) == rows_of(other)
 
 
 _NAMES = st.sets(st.text(st.sampled_from("ab-/é"), min_size=1, max_size=5), max_size=10)
@@ -199,7 +188,7 @@ def test_any_two_states_of_a_folder(
     fill(second)
     rows = _update(photos, out, colours, prune=True)
     run(Job((str(photos),), str(folder / "fresh.parquet")), colours)
-    assert rows == _rows(folder / "fresh.parquet")
+    assert rows == rows_of(folder / "fresh.parquet")
 
 
 def test_names_that_are_not_utf_8_are_found_again(

@@ -1,0 +1,61 @@
+"""A disk without room, and a folder that goes: said, and continued where it can be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from scene_batch.errors import (
+    OutputError,
+)
+from scene_batch.model.predictor import Predictor
+from scene_batch.outputs.tally import Tally
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
+
+pytestmark = pytest.mark.usefixtures("small_parts")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", "/"])
+def test_a_full_disk_stops_the_run_and_with_room_it_continues(
+    suffix: str, photos: Path, colours: Predictor, whole: Path, small_disk: Path
+) -> None:
+    out = f"{small_disk}/p{suffix}"
+    job = Job((str(photos),), out)
+    with pytest.raises(OutputError, match=r"No space left on device; .* same command continues"):
+        run(job, colours)
+    assert not Path(out).exists()
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert run(job, colours).attempts == 2
+    if suffix != ".csv":
+        assert pq.read_table(out) == pq.read_table(whole)
+
+
+def test_a_removed_output_folder_is_said(photos: Path, colours: Predictor, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+
+    def remove(tally: Tally) -> None:
+        if tally.rows > 50 and folder.exists():
+            shutil.rmtree(folder)
+
+    with pytest.raises(OutputError, match=r"cannot write .*No such file or directory"):
+        run(Job((str(photos),), str(folder / "p.parquet")), colours, remove)
