@@ -1,4 +1,4 @@
-"""The face for Python programs: a model, and photos from wherever they are."""
+"""Classify photos from Python: load a model, then give it paths, URLs, bytes or pixels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Classifier:
 
     predictor: Predictor
     read_timeout: float = 60.0
-    """Seconds after which a read that has not answered is a row ``timeout``."""
+    """Seconds that a read may take; a slower one gives an ``Unreadable`` with code ``timeout``."""
 
     @classmethod
     def load(
@@ -55,13 +55,13 @@ class Classifier:
             model: An ``.onnx`` file that ``scene-batch export`` made; None: the embedded one.
             top_k: Classes to keep for each photo; None: 3, or all where there are fewer.
             compute: Provider, batch size, threads, bf16.
-            read_timeout: Seconds for each read.
+            read_timeout: Seconds that a read may take.
 
         Raises:
             ModelError: The file is refused.
             ProviderError: The provider does not run here.
-            RuntimeMissingError: ONNX Runtime is missing or doubled.
-            UsageError: ``top_k`` is not within the model's classes.
+            RuntimeMissingError: ONNX Runtime is missing or installed twice.
+            UsageError: ``top_k`` is more than the model has classes, or less than 1.
         """
         path = None if model is None else Path(model)
         return cls(Predictor.open(path, compute, top_k=top_k), read_timeout)
@@ -74,14 +74,9 @@ class Classifier:
     def classify(self, photos: Photo | Iterable[Photo]) -> list[Row]:
         """Classify photos: one ``Prediction`` or ``Unreadable`` for each, in order.
 
-        They are read and decoded ahead as in a run, with its bounds and its time limit.
-
-        Args:
-            photos: One, or any number of them.
-
         Raises:
             ValueError: An array is not ``uint8 (height, width, 3)``.
-            HungReadsError: The storage does not answer.
+            HungReadsError: As many reads hang as there are threads that read.
         """
         if isinstance(photos, str | PathLike | bytes | np.ndarray):
             photos = [photos]
@@ -92,7 +87,6 @@ class Classifier:
 
 
 def _item(photo: Photo) -> Item:
-    """A photo as the engine takes it."""
     if isinstance(photo, np.ndarray):
         return Given(ImageRef("<array>"), photo)
     if isinstance(photo, bytes):

@@ -63,7 +63,7 @@ class HungReadsError(SourceError):
 
 
 class StormError(SourceError):
-    """Half of the last photos could not be read: the storage is ill, not the photos."""
+    """Half of the last photos could not be read: the storage is at fault, not the photos."""
 
 
 class OutputError(SceneBatchError):
@@ -82,7 +82,7 @@ class OutputBusyError(OutputError):
 
     @classmethod
     def being_written(cls, name: str, sign: str = "") -> Self:
-        """The error where another process is at it, and the sign of that, if there is one."""
+        """Name the output; ``sign`` tells how the other process was noticed."""
         return cls(f"another process is writing {name!r}{sign}; wait for it or name another output")
 
 
@@ -130,7 +130,7 @@ class ParityError(SceneBatchError):
 
 
 class Interrupted(BaseException):
-    """SIGINT or SIGTERM; no ``Exception``, so that nothing on the way takes it for its own."""
+    """SIGINT or SIGTERM came; not an ``Exception``, so that no ``except Exception`` catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

@@ -1,4 +1,4 @@
-"""Results in the order of their items, begun ahead within bounds of number and size."""
+"""Work on items ahead in other threads, and yield the results in order."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _FEW, _NAP_SECONDS = 8, 0.002
-"""With more items ahead than that, waiting ends when half of them are done, or after so long: the
-caller is not woken for each."""
+"""With more than ``_FEW`` items ahead, wait for half of them, ``_NAP_SECONDS`` at most, so that the
+caller is not woken for each item."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room(Generic[Item]):
-    """What items ahead may need together; one that alone needs more still has its turn."""
+    """A limit on what the items ahead need together; an item beyond it goes alone."""
 
     most: int
     needs: Callable[[Item], int]
@@ -34,23 +34,16 @@ def read_ahead(
 ) -> Generator[Result, None, None]:
     """Yield the result of ``begin(item)`` for each item in order, begun up to ``depth`` ahead.
 
-    ``items`` is drawn from in the caller's thread, never more than ``depth`` beyond what was
-    yielded, so memory is bounded by ``depth`` results, and by ``room``. Closing the iterator early
-    cancels what has not begun.
-
-    Args:
-        begin: Begins the work for an item in another thread.
-        items: Drawn from as results are taken.
-        depth: Items ahead, from 1.
-        room: What the items ahead may need together; None: as much as they need.
+    ``items`` is drawn from in the caller's thread, as results are taken. Memory is bounded by
+    ``depth`` results, and by ``room``. Closing the iterator early cancels what has not begun.
 
     Raises:
-        Exception: Whatever an item's work or ``items`` raised, at its place in the order.
+        Exception: Whatever an item's work or ``items`` raised, after the results before it.
     """
     if depth < 1:
         raise ValueError(f"need a depth of at least 1, got {depth}")
     source = iter(items)
-    drawn: list[Item] = []  # the next item, while there is no room for it
+    drawn: list[Item] = []  # holds the next item while there is no room for it
     ahead: deque[tuple[Future[Result], int]] = deque()
     needed, failure = 0, None
     try:
@@ -61,7 +54,7 @@ def read_ahead(
                         drawn.append(next(source))
                     except StopIteration:
                         break
-                    except Exception as error:  # noqa: BLE001 - raised behind what came before it
+                    except Exception as error:  # noqa: BLE001 - raised after the results before it
                         failure, source = error, iter(())
                         break
                 needs = room.needs(drawn[0]) if room else 0

@@ -52,21 +52,21 @@ _ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where in its job a photo was found: a run continues behind the last one that it saved."""
+    """Where in its job a photo was found; a continued run begins behind the last one saved."""
 
     source: int = 0
-    """Number of the source, as typed, from 0."""
+    """Number of the source, from 0, in the order typed."""
     line: int | None = None
     """Line of a list, from 1; None where the path orders the photos."""
     hidden: int = 0
-    """Hidden names that were passed over before it."""
+    """Hidden names that were skipped before it."""
     other: int = 0
-    """Files without a photo's suffix that were passed over before it."""
+    """Files without a photo's suffix that were skipped before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """A photo that was found; it says nothing yet about whether it can be read."""
+    """A photo that was found, and may turn out to be unreadable."""
 
     path: str
     """What opens it: a local path (as ``os.fsdecode`` gives it) or a URL."""
@@ -76,11 +76,11 @@ class ImageRef:
     """Modification time when it was listed, in microseconds since 1970 UTC; None if unknown."""
     position: Position = Position()
     e_tag: str | None = field(default=None, compare=False)
-    """What a store says of its content when it was listed."""
+    """The store's ETag when it was listed, which changes with the content; None if unknown."""
 
     @property
     def order_key(self) -> tuple[int, int, bytes]:
-        """The order of a job's photos: by source, then by line of a list or by path, bytewise."""
+        """Sorts a job's photos: by source, then by line in a list or by path, bytewise."""
         source, line = self.position.source, self.position.line
         return source, line or 0, b"" if line else os.fsencode(self.path)
 
@@ -102,7 +102,7 @@ class Unreadable:
     message: str
     """One short line for a person."""
     kept: bool = field(default=False, compare=False)
-    """Whether the row is an earlier table's, and the photo was not read."""
+    """Whether the row was taken from an earlier table, without reading the photo."""
 
 
 class ClassProbability(NamedTuple):
@@ -120,7 +120,7 @@ class Prediction:
     top: tuple[ClassProbability, ...]
     """The most probable classes, most probable first; ties in class index order."""
     kept: bool = field(default=False, compare=False)
-    """Whether the row is an earlier table's, and the photo was not read."""
+    """Whether the row was taken from an earlier table, without reading the photo."""
 
     @property
     def class_name(self) -> str:
@@ -144,6 +144,6 @@ def moved(row: Row, position: Position) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Photos that go through the model together; what is a row already keeps its place."""
+    """Photos that go through the model together, and between them items that are rows already."""
 
     items: tuple[Decoded | Row, ...]

@@ -1,4 +1,4 @@
-"""Daemon threads that do work in turn and hand back futures; one that hangs can be replaced."""
+"""Work in daemon threads: a single call, or a pool whose hanging threads can be replaced."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Result = TypeVar("Result")
 Work: TypeAlias = Callable[[], None]
 
 JOIN_SECONDS = 2.0
-"""How long closing waits for threads; those that still work then end with the process."""
+"""How long leaving a pool waits for its threads; one that is still busy ends with the process."""
 
 
 def begin(call: Callable[[], Result]) -> Future[Result]:
-    """Begin a call in a thread of its own; signals are served while its result is waited for."""
+    """Run a call in a thread of its own, so that signals are served while the caller waits."""
     future: Future[Result] = Future()
     work = partial(fulfil, future, call)
     threading.Thread(target=work, name="scene-batch-call", daemon=True).start()
@@ -28,7 +28,7 @@ def begin(call: Callable[[], Result]) -> Future[Result]:
 
 
 def fulfil(future: Future[Result], call: Callable[[], Result]) -> None:
-    """Make a call for a future, unless it was cancelled; what it raises becomes the future's."""
+    """Call, and give the future the result or the exception; do nothing if it was cancelled."""
     if not future.set_running_or_notify_cancel():
         return
     try:
@@ -40,17 +40,13 @@ def fulfil(future: Future[Result], call: Callable[[], Result]) -> None:
 
 
 def settle(future: Future[Result], result: Result) -> None:
-    """Give a future its result from outside, unless it was cancelled meanwhile."""
+    """Set a future's result, unless it has one already or was cancelled."""
     with suppress(InvalidStateError):
         future.set_result(result)
 
 
 class Pool:
-    """Daemon threads: the interpreter does not wait for one that hangs.
-
-    Args:
-        size: How many work at a time.
-    """
+    """``size`` daemon threads: the interpreter does not wait for one that hangs."""
 
     def __init__(self, size: int) -> None:
         if size < 1:
@@ -64,7 +60,7 @@ class Pool:
             self._start_one()
 
     def submit(self, call: Callable[[], Result], *, urgent: bool = False) -> Future[Result]:
-        """Queue a call; an urgent one goes before all that waits."""
+        """Queue a call; an urgent one goes before all others."""
         future: Future[Result] = Future()
         self.put(partial(fulfil, future, call), urgent=urgent)
         return future
@@ -73,20 +69,20 @@ class Pool:
         """Queue work that raises nothing and returns nothing."""
         if urgent:
             self._urgent.append(work)
-            work = _look  # wakes a thread
+            work = _wake
         self._work.put(work)
 
     def replace(self, thread: threading.Thread) -> None:
-        """Start a thread in the place of one that hangs; if that comes back, it ends.
+        """Start a thread instead of one that hangs, which ends if it ever comes back.
 
         Raises:
-            RuntimeError: The system has no thread to spare.
+            RuntimeError: The system cannot start another thread.
         """
         self._start_one()
         self._replaced.add(thread)
 
     def stop(self) -> None:
-        """Drop what has not begun, and let the threads end."""
+        """Drop the work that has not begun, and let the threads end."""
         with suppress(Empty):
             while True:
                 self._work.get_nowait()
@@ -95,16 +91,16 @@ class Pool:
             self._work.put(None)
 
     def join(self, until: float) -> None:
-        """Wait for the threads, but not beyond a moment of the monotonic clock."""
+        """Wait for the threads, at most until a time of the monotonic clock, in seconds."""
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 
     def __enter__(self) -> Self:
-        """Enter: leaving stops the threads, and waits a little for what they have begun."""
+        """Return the pool."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave."""
+        """Stop the threads, and wait a little for the work that they have begun."""
         self.stop()
         self.join(time.monotonic() + JOIN_SECONDS)
 
@@ -123,8 +119,8 @@ class Pool:
             if work is None:
                 return
             work()
-            del work  # it may hold a photo, and the next one may be long in coming
+            del work  # it may hold a photo, which is not needed while waiting for more work
 
 
-def _look() -> None:
-    """Do nothing: the thread that was woken looks for urgent work."""
+def _wake() -> None:
+    """Do nothing: the thread that takes this looks for urgent work next."""

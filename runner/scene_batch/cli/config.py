@@ -1,4 +1,4 @@
-"""``--config job.toml``: one table for each command, below the command line and environment."""
+"""``--config job.toml``: defaults for options, which the command line and environment override."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 
 def config_option(command: click.decorators.FC) -> click.decorators.FC:
-    """Add ``--config`` to a command: the table of its name sets defaults of its options."""
+    """Add ``--config`` to a command: the file's table of its name sets defaults of its options."""
     return click.option(
         "--config",
         type=click.Path(path_type=Path),

@@ -110,4 +110,4 @@ CHECKS: dict[str, Callable[[Path], Iterator[str]]] = {
     "folder": _folder,
     "model": _model,
 }
-"""What is looked at, by name: each says what it finds, or raises what is wrong and the remedy."""
+"""Checks by name: each yields what it finds, or raises what is wrong, with the remedy."""

@@ -9,7 +9,7 @@ import click
 from scene_batch.model.compute_options import Provider
 
 SWITCH_SECONDS = 0.0005
-"""How long one thread may run Python while others wait for it, instead of 5 ms."""
+"""How long a thread may run Python while others wait for their turn; Python's default is 5 ms."""
 
 provider_option = click.option(
     "--provider",

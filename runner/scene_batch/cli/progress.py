@@ -1,4 +1,4 @@
-"""What a run says while it runs, on standard error: a bar, or a line now and then."""
+"""The progress of a run on standard error: a bar, or a line now and then."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scene_batch.tables.run_record import RunRecord
 
 LINE_SECONDS = 10.0
-"""Without a terminal, a line that often: a log that is readable and shows life."""
+"""Seconds between lines where there is no terminal: the log stays short and shows life."""
 
 _STAGE_NAMES = {
     "list": "listing",
@@ -45,7 +45,7 @@ class Progress:
             self._bar = tqdm(unit="photo", smoothing=0.1)
 
     def __enter__(self) -> Self:
-        """Enter: leaving takes the bar away."""
+        """Return itself; leaving takes the bar away."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,7 +73,7 @@ class Progress:
         )
 
     def note(self, text: str) -> None:
-        """Say something that is no progress."""
+        """Say something else, unless it is empty."""
         if text:
             self._say(text, event="note")
 
@@ -103,7 +103,7 @@ class Progress:
             return
         if self._as_json:
             text = json.dumps({"text": text} | fields, ensure_ascii=False)
-        with suppress(OSError):  # nobody reads it any more: no reason to lose work
+        with suppress(OSError):  # a reader that is gone is no reason to lose work
             click.echo(text, err=True)
 
 
@@ -113,7 +113,7 @@ def _in_bf16(record: RunRecord) -> bool:
 
 @contextmanager
 def told(*, quiet: bool, as_json: bool) -> Iterator[tuple[Progress, Interruption]]:
-    """Tell how a command goes; a signal ends it with its exit code once work is saved."""
+    """Show how a command goes; after a signal, exit with its code once work is saved."""
     with Progress(quiet=quiet, as_json=as_json) as progress, Interruption() as interruption:
         try:
             yield progress, interruption

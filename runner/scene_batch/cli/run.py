@@ -35,7 +35,7 @@ class CountOrShare(click.ParamType[str]):
     def convert(
         self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        """Check it; ``exceeds`` makes use of it."""
+        """Check the text, and keep it for ``exceeds``."""
         text = str(value)
         number = text.removesuffix("%")
         try:
@@ -170,12 +170,12 @@ def command(
       scene-batch run s3://bucket/photos --out s3://bucket/preds.parquet --shard auto/8
       find . -name '*.jpg' -mtime -1 | scene-batch run @- --out - | jq .class
     """
-    # What Pillow has to say of a photo is in its row, or it was read all the same.
+    # Pillow's warnings are not needed: a photo that could not be read has a row that says so.
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
-    # Arrow's own allocator keeps what it once had; malloc gives it back, and is as fast here.
+    # Arrow's own allocator keeps freed memory; malloc gives it back, and is as fast here.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    # Threads that come back from a decoder wait less for their turn in Python.
+    # Let threads that return from a decoder wait less for their turn in Python.
     sys.setswitchinterval(SWITCH_SECONDS)
     with told(quiet=quiet, as_json=log_json) as (progress, interruption):
         with interruption.held_off():  # a library's import must not be broken off

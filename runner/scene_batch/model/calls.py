@@ -1,4 +1,4 @@
-"""Calls of the runtime: how many photos each takes, how many run side by side, from what memory."""
+"""Calls of ONNX Runtime: how many photos each takes, and how many calls run side by side."""
 
 from __future__ import annotations
 
@@ -18,26 +18,18 @@ from scene_batch.model.providers import DEFAULT_BATCH, does_not_run, failures, o
 from scene_batch.records import Pixels
 
 _SMALL_MODEL, _LARGEST_BATCH, _CALL_SECONDS = 16 << 20, 32, 0.01
-"""On a processor a small model (bytes of its file) takes more photos at a time, until a call lasts
-so long: what Python does around each call no longer counts then."""
+"""On a processor, a model file below ``_SMALL_MODEL`` bytes takes more photos at a time, until each
+call lasts ``_CALL_SECONDS``: then what Python does around it no longer matters."""
 _INPUT_BYTES = 1 << 30
-"""Of pixels on their way into all calls: beyond it, fewer calls run side by side."""
+"""Most bytes of pixels for all calls together: above it, fewer calls run side by side."""
 _CUDA_CALLS = 2
 """While one batch is computed, the next one is copied."""
 _OPENVINO_WAITING = 1
-"""Calls beyond its streams: one is there whenever a stream is free."""
+"""Calls beyond OpenVINO's streams, so that one is ready whenever a stream is free."""
 
 
 class Calls:
-    """The calls of one session; safe for threads.
-
-    Args:
-        runtime: ONNX Runtime's session.
-        provider: What it runs on.
-        path: The model file.
-        preprocess: Says how large the model's photos are.
-        batch_size: Photos of each call; None: what suits the provider and the model.
-        threads: Compute threads.
+    """The calls of one session of ONNX Runtime, ``runtime``; safe for threads.
 
     Raises:
         ProviderError: CUDA's memory does not even hold one photo.
@@ -64,57 +56,57 @@ class Calls:
         self._inputs: SimpleQueue[npt.NDArray[np.uint8]] = SimpleQueue()
         for _ in range(self.number):
             self._inputs.put(self._blank(self.batch_size))
-        if provider == "cuda":  # if its memory is too small for a batch, that shows now
+        if provider == "cuda":  # finds out now if its memory is too small for a batch
             self.probabilities(list(self._blank(self.batch_size)))
 
     def probabilities(self, pixels: Sequence[Pixels]) -> list[npt.NDArray[np.float32]]:
-        """As ``Session.probabilities``, for each call ``float32 (photos, classes)``."""
-        found, begin = [], 0
+        """As ``Session.probabilities``, but one array for each call."""
+        results, begin = [], 0
         while begin < len(pixels):
             size = self.batch_size
             try:
-                found.append(self._call(pixels[begin : begin + size], size))
+                results.append(self._call(pixels[begin : begin + size], size))
             except failures() as error:
                 if size == 1 or not self._is_full(error):
                     raise does_not_run(self._provider, self._path, error) from error
             else:
                 begin += size
-        return found
+        return results
 
     def _is_full(self, error: Exception) -> bool:
         return self._provider == "cuda" and out_of_memory(error)
 
     def _call(self, pixels: Sequence[Pixels], size: int) -> npt.NDArray[np.float32]:
-        photos = self._inputs.get()
+        buffer = self._inputs.get()
         try:
-            return self._compute(photos, pixels, size)
+            return self._compute(buffer, pixels, size)
         except failures() as error:
             if not self._is_full(error):
                 raise
         finally:
-            self._inputs.put(photos)
+            self._inputs.put(buffer)
         return self._call_alone(pixels, size)
 
     def _call_alone(self, pixels: Sequence[Pixels], size: int) -> npt.NDArray[np.float32]:
-        """Memory was full: once more when no other call has any of it; then smaller batches."""
+        """Repeat a call for which memory was too full, now alone; later batches are halved."""
         with self._lock:
-            every = [self._inputs.get() for _ in range(self.number)]  # the other calls are over
+            buffers = [self._inputs.get() for _ in range(self.number)]  # the other calls are over
             self.batch_size = min(self.batch_size, max(1, size // 2))
             try:
-                return self._compute(every[0], pixels, size)
+                return self._compute(buffers[0], pixels, size)
             finally:
-                for photos in every:
-                    self._inputs.put(photos)
+                for buffer in buffers:
+                    self._inputs.put(buffer)
 
     def _compute(
-        self, photos: npt.NDArray[np.uint8], pixels: Sequence[Pixels], size: int
+        self, buffer: npt.NDArray[np.uint8], pixels: Sequence[Pixels], size: int
     ) -> npt.NDArray[np.float32]:
-        # A fixed shape: no new kernel search for the odd last batch, which a processor does not
-        # need. What lies in the padding does not matter: each photo is computed for itself.
+        # An accelerator gets a fixed shape: a smaller last batch would start another kernel search.
+        # What is in the padding does not matter: each photo is computed for itself.
         size = len(pixels) if self._provider == "cpu" else size
         for index, photo in enumerate(pixels):
-            photos[index] = photo
-        (probabilities,) = self._runtime.run(["probabilities"], {"image": photos[:size]})
+            buffer[index] = photo
+        (probabilities,) = self._runtime.run(["probabilities"], {"image": buffer[:size]})
         return np.asarray(probabilities[: len(pixels)], np.float32)
 
     def _best_size(self) -> int:

@@ -22,10 +22,10 @@ EMBEDDED = Path(__file__).parents[1] / "models" / "scenes.onnx"
 """The model that is used where none is named: six natural scenes."""
 
 FORMAT = 1
-"""The version of the metadata's layout that is written, and the newest that is read."""
+"""Version of the metadata's layout: the one that is written, and the newest that is read."""
 
 PROBABILITY_TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 1e-3, "int8": 1e-3}
-"""How far a probability may be from the golden one on another device."""
+"""Largest difference from a golden probability that is allowed on another device."""
 
 _PREFIX = "scene_batch."
 
@@ -37,7 +37,7 @@ class GoldenVector:
     image: bytes
     """A small encoded photo."""
     pixels_sha256: str
-    """Of its preprocessed pixels, row by row: tells a decoder's difference from a runtime's."""
+    """Of its preprocessed pixels: if equal, a difference comes from the runtime."""
     trained: tuple[float, ...]
     """Keras' probabilities, in class index order."""
     exported: tuple[float, ...]
@@ -92,26 +92,15 @@ class ModelCard:
         """The file's metadata, keys to JSON texts."""
         values = {
             "format": FORMAT,
-            "classes": list(self.classes),
+            **{name: getattr(self, name) for name in self.__slots__},
             "preprocess": self.preprocess.to_json(),
-            "name": self.name,
-            "version": self.version,
-            "created": self.created,
-            "precision": self.precision,
-            "training": dict(self.training),
-            "metrics": dict(self.metrics),
-            "calibration": dict(self.calibration),
             "golden": [vector.to_json() for vector in self.golden],
         }
         return {_PREFIX + key: json.dumps(v, ensure_ascii=False) for key, v in values.items()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], path: Path) -> ModelCard:
-        """Read what ``to_metadata`` gave.
-
-        Args:
-            metadata: The file's metadata.
-            path: The file, for errors.
+        """Read what ``to_metadata`` gave; errors name ``path``.
 
         Raises:
             ModelError: It is not a scene-batch model file, or of a newer format, or damaged.
@@ -153,7 +142,7 @@ class ModelCard:
 
 
 def _check_types(values: Mapping[str, Any]) -> None:
-    """Raise ValueError for metadata that somebody has edited out of shape."""
+    """Raise ValueError for values of a wrong type, as after editing by hand."""
     classes = values["classes"]
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ValueError("classes are not a list of names")
@@ -172,6 +161,7 @@ def find_model(path: Path | None) -> Path:
 
     Raises:
         ModelNotFoundError: It is not there.
+        ModelError: Its name is not UTF-8.
     """
     if path is None:
         if not EMBEDDED.is_file():
@@ -185,6 +175,6 @@ def find_model(path: Path | None) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """A model file's identity: the sha256 of its bytes, in hex."""
+    """The sha256 of a model file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

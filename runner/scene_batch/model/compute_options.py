@@ -10,15 +10,15 @@ from scene_batch.errors import UsageError
 Provider = Literal["auto", "cpu", "cuda", "openvino"]
 
 MOST = 1024
-"""Threads, or photos at a time; beyond that somebody mistyped."""
+"""Most threads, and most photos of a call, that may be asked for: more is a slip of the finger."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComputeOptions:
-    """What is asked of a session; it checks itself, and no row depends on it but by rounding.
+    """What is asked of a session; rows depend on it by rounding at most.
 
     Raises:
-        UsageError: A value is none.
+        UsageError: A value is unknown or out of range.
     """
 
     provider: Provider = "auto"
@@ -31,7 +31,7 @@ class ComputeOptions:
     """Compute an fp32 model in bfloat16, which only ``openvino`` does."""
 
     def __post_init__(self) -> None:
-        """Refuse what nothing could be computed with."""
+        """Refuse an unknown provider and numbers out of range."""
         if self.provider not in get_args(Provider):
             known = ", ".join(get_args(Provider))
             raise UsageError(f"provider {self.provider!r} is none of {known}")

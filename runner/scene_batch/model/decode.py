@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import struct
 import zlib
 
 import numpy as np
 
-# The plugins of FORMATS: without them here, Pillow would load all of its own while decoding.
+# The plugins of FORMATS: without them here, Pillow would load all that it has while decoding.
 from PIL import (  # noqa: F401
     BmpImagePlugin,
     GifImagePlugin,
@@ -21,28 +20,17 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
-from scene_batch.model.preprocess import Preprocess
+from scene_batch.model.preprocess import DAMAGED_EXIF, Preprocess
 from scene_batch.records import Decoded, ImageRef, Pixels, Unreadable, UnreadableCode
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""What is opened, by content; no suffix can smuggle in another of Pillow's many formats. (To
-Pillow a phone's MPO is a JPEG until it is open.)"""
+"""Formats that are opened, told by content, not by suffix. (To Pillow a phone's MPO is a JPEG until
+it is open.)"""
 
 MAX_PIXELS = 178_956_970
 """The largest photo decoded, in pixels: where Pillow's bomb guard raises."""
 
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-)
+_BROKEN = (*DAMAGED_EXIF, EOFError, zlib.error)
 """What Pillow's decoders raise on damaged bytes; anything else is a bug and stops the run."""
 
 
@@ -71,7 +59,7 @@ def decode(ref: ImageRef, data: bytes, preprocess: Preprocess) -> Decoded | Unre
 
 
 def decode_pixels(ref: ImageRef, pixels: Pixels, preprocess: Preprocess) -> Decoded:
-    """Make pixels of any size, RGB, into those that the model sees.
+    """Turn RGB pixels of any size into those that the model sees.
 
     Raises:
         ValueError: They are not ``uint8 (height, width, 3)``.

@@ -1,4 +1,4 @@
-"""Whether a model file computes on this device what it computed when it was exported."""
+"""Check that a model file computes on this device what it computed when it was exported."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from scene_batch.model.predictor import Predictor
 from scene_batch.records import Decoded, ImageRef, Pixels
 
 ROUNDED_ELSEWHERE = 0.1
-"""How far a probability of an int8 file may be where another provider computes than the one that it
-was exported with: OpenVINO and CUDA round between other layers, by 0.04 on the golden photos."""
+"""Largest difference allowed for an int8 file on another provider than at its export: OpenVINO and
+CUDA round between other layers, which changes those of the golden photos by 0.04."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class GoldenResult:
     difference: float
     """The largest difference of a probability."""
     same_pixels: bool
-    """False: the decoder here gives other pixels than where it was exported."""
+    """False: the decoder gives other pixels here than at export."""
     tolerance: float
 
     @property
@@ -47,7 +47,7 @@ def check(predictor: Predictor) -> list[GoldenResult]:
 
 
 def pixels_sha256(pixels: Pixels) -> str:
-    """The identity of preprocessed pixels: sha256 over ``uint8 (height, width, 3)``, in hex."""
+    """The sha256 of preprocessed pixels, ``uint8 (height, width, 3)``, in hex."""
     return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 

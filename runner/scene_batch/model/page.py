@@ -8,21 +8,15 @@ from typing import Any
 from scene_batch.model.card import ModelCard
 
 _MOST_PAIRS = 8
-"""Confusions that are named, the most frequent first."""
+"""Most mistakes that are named, the most frequent first."""
 _DECODINGS = {"full": "in full", "scaled": "large JPEGs at 1/2, 1/4 or 1/8 of their size"}
 _FITS = {"crop": "the middle of the photo", "stretch": "the photo stretched to it"}
 _MOST_CLASSES = 40
-"""Classes that are listed with figures of their own, the hardest first."""
+"""Most classes that are listed with figures of their own, the hardest first."""
 
 
 def to_markdown(card: ModelCard, size_bytes: int, sha256: str) -> str:
-    """Write the page; a section is left out where the card has nothing to say in it.
-
-    Args:
-        card: The card.
-        size_bytes: Of the model file.
-        sha256: Of the model file, in hex.
-    """
+    """Write the page of a model file; sections for which the card has nothing are left out."""
     sections = (
         _model(card, size_bytes, sha256),
         _training(card),
@@ -35,10 +29,8 @@ def to_markdown(card: ModelCard, size_bytes: int, sha256: str) -> str:
 
 def _model(card: ModelCard, size_bytes: int, sha256: str) -> Iterator[str]:
     preprocess = card.preprocess
-    yield f"# {card.name} {card.version}"
-    yield ""
-    yield f"Classifies a photo as one of {len(card.classes)} classes: {', '.join(card.classes)}."
-    yield ""
+    yield f"# {card.name} {card.version}\n"
+    yield f"Classifies a photo as one of {len(card.classes)} classes: {', '.join(card.classes)}.\n"
     yield from _table(
         ("", ""),
         [
@@ -78,19 +70,13 @@ def _training(card: ModelCard) -> Iterator[str]:
 
 def _figures(card: ModelCard) -> Iterator[str]:
     metrics = card.metrics
-    columns = [
-        (name, found)
-        for name, found in (
-            ("validation, Keras", metrics.get("validation")),
-            *(
-                (f"validation, {precision}", found)
-                for precision, found in metrics.get("exported", {}).items()
-            ),
-            (f"test, {card.precision}", metrics.get("test")),
-        )
-        if found
+    measured = [
+        ("validation, Keras", metrics.get("validation")),
+        *((f"validation, {name}", found) for name, found in metrics.get("exported", {}).items()),
+        (f"test, {card.precision}", metrics.get("test")),
     ]
-    if not columns:
+    measured = [(name, found) for name, found in measured if found]
+    if not measured:
         return
     yield "\n## Figures\n"
     yield from _table(
@@ -103,14 +89,12 @@ def _figures(card: ModelCard) -> Iterator[str]:
                 " to ".join(map(str, found.get("accuracy_interval", ()))),
                 found["calibration_error"],
             )
-            for name, found in columns
+            for name, found in measured
         ],
     )
     found = metrics.get("test") or metrics.get("validation")
     if found:
-        yield ""
-        yield f"Of each class, on the {'test' if 'test' in metrics else 'validation'} photos:"
-        yield ""
+        yield f"\nOf each class, on the {'test' if 'test' in metrics else 'validation'} photos:\n"
         hardest = sorted(found["per_class"].items(), key=lambda item: item[1]["f1"])
         yield from _table(
             ("class", "photos", "precision", "recall", "F1"),
@@ -133,14 +117,8 @@ def _confusions(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Iter
         reverse=True,
     )
     if pairs:
-        yield ""
-        yield (
-            "Most frequent mistakes: "
-            + "; ".join(
-                f"{label} called {said} {count} times" for count, label, said in pairs[:_MOST_PAIRS]
-            )
-            + "."
-        )
+        mistakes = [f"{label} called {said} {n} times" for n, label, said in pairs[:_MOST_PAIRS]]
+        yield f"\nMost frequent mistakes: {'; '.join(mistakes)}."
 
 
 def _calibration(card: ModelCard) -> Iterator[str]:
@@ -164,9 +142,7 @@ def _limits(card: ModelCard) -> Iterator[str]:
     )
     found: Mapping[str, Any] = card.metrics.get("robustness", {})
     if found:
-        yield ""
-        yield "Accuracy on validation photos that were changed as other photos may be:"
-        yield ""
+        yield "\nAccuracy on validation photos that were changed as other photos may be:\n"
         yield from _table(("photos", "accuracy"), list(found.items()))
 
 

@@ -36,25 +36,17 @@ class Predictor:
 
     @classmethod
     def open(
-        cls,
-        model: Path | None = None,
-        options: ComputeOptions = AUTO,
-        *,
-        top_k: int | None = None,
+        cls, model: Path | None = None, options: ComputeOptions = AUTO, *, top_k: int | None = None
     ) -> Self:
         """Open a model file; see ``Session.open`` and ``of``."""
         return cls.of(Session.open(model, options), top_k)
 
     @classmethod
     def of(cls, session: Session, top_k: int | None = None) -> Self:
-        """The predictor of a model that is open.
-
-        Args:
-            session: The model.
-            top_k: Classes to keep for each photo; None: 3, or all where there are fewer.
+        """Use an open model; ``top_k`` None keeps 3 classes, or all where there are fewer.
 
         Raises:
-            UsageError: ``top_k`` is not within the model's classes.
+            UsageError: ``top_k`` is more than the model has classes, or less than 1.
         """
         classes = len(session.card.classes)
         if top_k is not None and not 1 <= top_k <= classes:
@@ -67,7 +59,7 @@ class Predictor:
         return self.session.card
 
     def decode(self, ref: ImageRef, data: bytes | Pixels) -> Decoded | Unreadable:
-        """Make an encoded photo, or pixels of any size, into the pixels that this model sees.
+        """Turn an encoded photo, or pixels of any size, into the pixels that this model sees.
 
         Raises:
             ValueError: Pixels are not ``uint8 (height, width, 3)``.

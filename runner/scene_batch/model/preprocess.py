@@ -1,4 +1,4 @@
-"""THE definition of the pixels that a model sees: training, calibration and runs all come here.
+"""The one definition of the pixels that a model sees: training, calibration and runs all use it.
 
 In order: decoding (a JPEG at a fraction of its size, where the model file says so), colour (first
 frame, 8 bits, alpha on white, RGB), fit and resize, orientation. A second resize anywhere else
@@ -36,12 +36,12 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What shows a photo upright, by its EXIF orientation (Exif 2.32, tag 0x0112)."""
+"""What turns a photo upright, by its EXIF orientation (Exif 2.32, tag 0x0112)."""
 _SIDEWAYS = {5, 6, 7, 8}
 _SCALABLE = {"JPEG", "MPO"}
 _SCALES = (8, 4, 2)
-"""Of libjpeg's fractions the ones that Pillow offers."""
-_DAMAGED_EXIF = (
+"""Pillow can decode a JPEG at 1/8, 1/4 or 1/2 of its size."""
+DAMAGED_EXIF = (
     OSError,
     SyntaxError,
     ValueError,
@@ -51,6 +51,7 @@ _DAMAGED_EXIF = (
     OverflowError,
     struct.error,
 )
+"""What Pillow raises on a damaged EXIF block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Preprocess:
     filter: Filter = "bilinear"
     """Resampling filter, as Pillow defines it: always antialiased when shrinking."""
     fit: Fit = "crop"
-    """``crop``: the largest centred part of the target's shape; ``stretch``: all of the photo."""
+    """``crop``: the largest centred part with the input's aspect; ``stretch``: all of the photo."""
     orientation: Orientation = "exif"
     """``exif``: turned as its EXIF says; ``stored``: as the pixels lie in the file."""
     decoding: Decoding = "full"
@@ -70,7 +71,7 @@ class Preprocess:
     DCT, which is several times faster and changes pixels slightly; ``full``: never."""
 
     def __post_init__(self) -> None:
-        """Refuse what no photo could be made into."""
+        """Refuse sizes that are not whole and positive, and unknown choices."""
         if not (type(self.height) is type(self.width) is int):
             raise ModelError("preprocess: height and width are whole numbers")
         if min(self.height, self.width) < 1:
@@ -90,7 +91,7 @@ class Preprocess:
         """Read what ``to_json`` gave.
 
         Raises:
-            ModelError: A key is missing, unknown or has a value that this version cannot follow.
+            ModelError: A key is missing or unknown, or this version does not know its value.
         """
         try:
             return cls(**value)
@@ -100,7 +101,7 @@ class Preprocess:
     def apply(self, image: Image.Image) -> Pixels:
         """Turn an opened photo into ``uint8 (height, width, 3)``, RGB.
 
-        Raises whatever Pillow raises while decoding; ``decode.py`` gives those their names.
+        Raises whatever Pillow raises while decoding; ``decode.py`` turns that into codes.
         """
         scaled = self.decoding == "scaled" and image.format in _SCALABLE
         if not scaled:
@@ -137,15 +138,10 @@ def centred_box(size: tuple[int, int], target: tuple[int, int]) -> Box:
 
 
 def _load_scaled(image: Image.Image, box: Box, target: tuple[int, int]) -> Box:
-    """Decode a JPEG at the smallest fraction that leaves its box large enough for the target.
-
-    Args:
-        image: Opened and not loaded.
-        box: The part of it that is used.
-        target: (width, height) that the box is resized to.
+    """Load a JPEG at the smallest scale at which ``box`` is no smaller than ``target``.
 
     Returns:
-        The box in the image as it is now.
+        The same box in the pixels of the smaller image.
     """
     left, upper, right, lower = box
     room = min((right - left) / target[0], (lower - upper) / target[1])
@@ -181,9 +177,9 @@ def _gray_to_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _exif_orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; a damaged EXIF block says nothing, the photo still counts."""
+    """The EXIF orientation, 1 to 8; 1 where the EXIF block is damaged: the photo still counts."""
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _DAMAGED_EXIF:
+    except DAMAGED_EXIF:
         return 1
     return value if value in _TURNS else 1

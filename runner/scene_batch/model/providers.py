@@ -29,7 +29,7 @@ DEFAULT_BATCH: Mapping[Provider, int] = {"cpu": 4, "openvino": 8, "cuda": 64}
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A session of the runtime."""
+    """A session of ONNX Runtime that was started."""
 
     session: Any
     provider: Provider
@@ -45,10 +45,10 @@ def installed_providers(runtime: ModuleType) -> list[Provider]:
 
 
 def start(runtime: ModuleType, path: Path, options: ComputeOptions) -> Started:
-    """Start the runtime on the provider asked for; only ``auto`` may choose, and says why.
+    """Start a session on the provider asked for; only ``auto`` may choose, and says why.
 
     Raises:
-        ProviderError: The provider asked for does not run here: nothing takes its place.
+        ProviderError: The provider asked for does not run here; no other is taken instead.
         ModelError: The file is not one that this ONNX Runtime reads.
     """
     installed, provider = installed_providers(runtime), options.provider
@@ -84,7 +84,7 @@ def _create(runtime: ModuleType, path: Path, provider: Provider, asked: ComputeO
     # for another after each layer (docs/decisions/010).
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors; they are raised, and said once
+    options.log_severity_level = 3  # log errors alone
     if provider != "cpu":
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     if provider == "cuda":
@@ -135,7 +135,7 @@ def _provider_options(provider: str, asked: ComputeOptions) -> dict[str, str]:
         config = {
             "NUM_STREAMS": str(threads),
             "INFERENCE_NUM_THREADS": str(threads),
-            # Its default on a CPU with bf16 would lower the precision without a word.
+            # By default OpenVINO would compute in bf16 wherever the CPU can.
             "INFERENCE_PRECISION_HINT": "bf16" if asked.bf16 else "f32",
         }
         return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}
@@ -150,7 +150,7 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether the runtime says that the accelerator's memory is full."""
+    """Whether an error says that the accelerator's memory is full."""
     text = str(error).lower()
     return any(words in text for words in _OUT_OF_MEMORY)
 
@@ -159,12 +159,12 @@ _OUT_OF_MEMORY = ("out of memory", "failed to allocate memory", "cudnn_status_al
 
 
 def does_not_run(provider: str, path: Path, error: Exception) -> ModelError | ProviderError:
-    """What to raise where a session, or its first call, fails: other providers may do better."""
+    """The error for a session or a call that fails: on a processor, the model is to blame."""
     if provider == "cpu":
         return ModelError(f"{str(path)!r} does not run: {reason(error)}")
     return ProviderError(f"{provider} does not run here: {reason(error)}")
 
 
 def reason(error: Exception) -> str:
-    """The first line of what the runtime says, without its codes."""
+    """The first line of ONNX Runtime's message, without its codes."""
     return str(error).rpartition(" : ")[2].split("\n")[0]

@@ -1,4 +1,4 @@
-"""The installed ONNX Runtime: one flavour of it, or a refusal that says how to mend it."""
+"""The installed ONNX Runtime: exactly one flavour, or an error that says how to mend it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def installed_flavours() -> list[str]:
 
 
 def how_to_install(provider: Provider) -> str:
-    """The command that brings a provider's flavour of ONNX Runtime, and takes away another one."""
+    """The command that installs a provider's flavour of ONNX Runtime, in place of any other."""
     extra = _EXTRAS[provider]
     others = [name for name in installed_flavours() if FLAVOURS[name] != extra]
     removal = f"pip uninstall -y {' '.join(others)} && " if others else ""
@@ -45,7 +45,7 @@ def load_runtime() -> ModuleType:
 
     Raises:
         RuntimeMissingError: None is installed, or two: they overwrite each other's files, and
-            CUDA is gone without a word.
+            CUDA disappears silently.
     """
     found = installed_flavours()
     if len(found) > 1:
@@ -54,7 +54,7 @@ def load_runtime() -> ModuleType:
             f"{' and '.join(found)} are both installed and overwrite each other:"
             f" pip uninstall -y {' '.join(found)} && pip install 'scene-batch[{FLAVOURS[keep]}]'"
         )
-    # From 1.29 on it sends what it runs to its maker, unless it is told not to before it is loaded.
+    # From 1.29 on it sends usage data to its maker, unless this is set before it is loaded.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime

@@ -1,4 +1,4 @@
-"""A model file that computes: opened once, with the provider and the sizes that it keeps."""
+"""A model file, opened on a provider and ready to compute."""
 
 from __future__ import annotations
 
@@ -35,21 +35,17 @@ class Session:
     threads: int
     """Compute threads."""
     note: str
-    """What is to be said of the provider; empty where there is nothing."""
+    """What the user should know of the provider; may be empty."""
     _calls: Calls = field(repr=False)
     _sha256: Future[str] = field(repr=False)
 
     @classmethod
-    def open(
-        cls,
-        model: Path | None = None,
-        options: ComputeOptions = AUTO,
-    ) -> Self:
+    def open(cls, model: Path | None = None, options: ComputeOptions = AUTO) -> Self:
         """Open a model file; None is the embedded one.
 
         Raises:
             RuntimeMissingError: No ONNX Runtime is installed, or two flavours are.
-            ProviderError: The provider asked for does not run here: nothing takes its place.
+            ProviderError: The provider asked for does not run here; no other is taken instead.
             ModelError: The file is not an ONNX file, has no metadata, or contradicts it.
             UsageError: ``bf16`` for a file that is not fp32.
         """
@@ -83,10 +79,7 @@ class Session:
 
     @property
     def batch_size(self) -> int:
-        """Photos of each call of the runtime; an accelerator's are padded where there are fewer.
-
-        It is halved when CUDA's memory is full.
-        """
+        """Photos of each call, which is padded on an accelerator; halved when CUDA is full."""
         return self._calls.batch_size
 
     @property
@@ -106,7 +99,7 @@ class Session:
 
     @property
     def options(self) -> ComputeOptions:
-        """How it computes: as asked for, with nothing left to choose."""
+        """The options that it computes with: nothing is ``auto`` or None."""
         in_bf16 = self.precision == "bf16"
         return ComputeOptions(self.provider, self.batch_size, self.threads, in_bf16)
 

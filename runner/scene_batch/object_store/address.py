@@ -1,4 +1,4 @@
-"""Where a URL leads, and how it may be told."""
+"""The parts of a URL, and how it is shown without secrets."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ WEB_SCHEMES = ("http", "https")
 
 
 def is_url(name: str) -> bool:
-    """Whether a path leads off this machine."""
+    """Whether a path is a URL; else it is a local one."""
     return "://" in name
 
 
 def unique(name: str) -> str:
-    """A path as a ledger may hold it: without secrets, and yet told from every other path."""
+    """A path for a ledger: without secrets, and yet different from every other path."""
     safe = shown(name)
-    return (
-        safe if safe == name else f"{safe} sha256:{hashlib.sha256(os.fsencode(name)).hexdigest()}"
-    )
+    if safe == name:
+        return name
+    return f"{safe} sha256:{hashlib.sha256(os.fsencode(name)).hexdigest()}"
 
 
 def shown(name: str) -> str:
-    """A path as it may stand in a message or a record: a URL without password, query, fragment.
+    """A path for messages and records: a URL without password, query and fragment.
 
-    The query of a signed URL is as good as a password. In a bucket ``?`` is a letter like others,
-    unless what follows it is a signature.
+    The query of a signed URL is as good as a password. In the keys of a bucket, ``?`` is a letter
+    like others, unless a signature follows it.
     """
     if not is_url(name):
         return name
@@ -45,10 +45,10 @@ def shown(name: str) -> str:
 _SIGNATURE = "(sig|signature|token|credential)="
 
 _LONGEST = 8192
-_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 UNREADABLE_SEGMENTS = {"", ".", ".."}
-"""Of keys: a store may hold them, but obstore cannot name them."""
+"""Segments that a store's keys may have, but that obstore cannot name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,14 @@ class Address:
     scheme: str
     bucket: str
     key: str
-    """The rest, without a closing slash."""
+    """The rest of the URL; in a bucket without a closing slash."""
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """Take a URL apart; nothing in it is decoded but by http's own rules.
+        """Take a URL apart, without decoding anything in it.
 
         Raises:
-            UsageError: It is none that can be opened.
+            UsageError: It cannot be opened, or has a secret in it.
         """
         scheme, _, rest = url.partition("://")
         bucket, _, key = rest.partition("/")
@@ -76,7 +76,7 @@ class Address:
             raise UsageError(f"{name!r} is no URL that can be opened: {known}")
         if "@" in bucket:
             raise UsageError(f"{name!r} has a password in it: take it out")
-        if len(url) > _LONGEST or _UNSPEAKABLE.search(url):
+        if len(url) > _LONGEST or _FORBIDDEN.search(url):
             raise UsageError(f"{name[:80]!r} is too long, has a control character or is not UTF-8")
         if scheme in BUCKET_SCHEMES:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", bucket):
@@ -90,7 +90,7 @@ class Address:
 
     @property
     def is_listable(self) -> bool:
-        """Whether it is a place in a bucket."""
+        """Whether it is in a bucket, which can be listed and written."""
         return self.scheme in BUCKET_SCHEMES
 
     @property

@@ -1,4 +1,4 @@
-"""The one way to ask a store: again where that may help, without panics, and not for ever."""
+"""The one way to ask a store: with retries, with a time limit, and with panics made into errors."""
 
 from __future__ import annotations
 
@@ -12,27 +12,24 @@ from scene_batch.threads import begin
 Answer = TypeVar("Answer")
 
 RETRY_SECONDS = 60.0
-"""So long after the first attempt the last one may begin: a store's bad minute."""
+"""How long after the first attempt the last one may begin: a store may have a bad minute."""
 FIRST_SECONDS = 3.0
 """The same for what is asked before any work."""
 _SILENT_SECONDS = 300.0
-"""obstore ends an attempt much sooner; where it does not, the request is given up."""
+"""obstore ends an attempt much sooner; if it does not, the request is given up."""
 _SLOWEST_BYTES = 64 << 10
-"""A second, of what is put or fetched."""
+"""Bytes per second that are waited for when something is put or fetched."""
 
 
 def ask(
     request: Callable[[], Answer], *, seconds: float = RETRY_SECONDS, size_bytes: int = 0
 ) -> Answer:
-    """Ask a store in a thread, so that signals are served while it is silent.
+    """``ask_here`` in another thread, so that signals are served while the store is silent.
 
-    Args:
-        request: Asks with obstore, and may do so again.
-        seconds: For attempts, as in ``ask_here``.
-        size_bytes: Of what is put or fetched: it may take its time.
+    ``size_bytes`` of what is put or fetched make the time limit longer.
 
     Raises:
-        TimeoutError: It did not answer at all.
+        TimeoutError: The store did not answer at all.
         Exception: What the last attempt raised; ``cause_of`` tells what it means.
     """
     limit = seconds + _SILENT_SECONDS + size_bytes / _SLOWEST_BYTES
@@ -40,13 +37,10 @@ def ask(
 
 
 def ask_here(request: Callable[[], Answer], *, seconds: float = RETRY_SECONDS) -> Answer:
-    """Ask a store in this thread, which has a time limit of its own.
+    """Ask a store in this thread, for callers that have a time limit of their own.
 
-    What fails with a cause that may pass is asked again: exponential backoff with full jitter.
-
-    Args:
-        request: Asks with obstore, and may do so again.
-        seconds: No attempt begins later than that after the first.
+    ``request`` is called again while it fails with a cause that may pass, but not later than
+    ``seconds`` after the first attempt: exponential backoff with full jitter.
 
     Raises:
         Exception: What the last attempt raised; ``cause_of`` tells what it means.
@@ -66,11 +60,7 @@ def ask_here(request: Callable[[], Answer], *, seconds: float = RETRY_SECONDS) -
 
 @contextmanager
 def no_panics() -> Iterator[None]:
-    """Turn a panic of obstore's, which is no ``Exception``, into an error.
-
-    Raises:
-        PanicError: There was one.
-    """
+    """Turn a panic of obstore, which is no ``Exception``, into a ``PanicError``."""
     try:
         yield
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""Why a request to a store failed: told without secrets, and whether the same may pass later."""
+"""Why a request to a store failed, in words without secrets, and whether a retry may help."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Cause(NamedTuple):
 
 
 class PanicError(OSError):
-    """obstore broke at what it was asked."""
+    """obstore panicked at a request."""
 
 
 class ShortReadError(OSError):
-    """A body has another number of bytes than the store says."""
+    """Fewer or more bytes came than the store says."""
 
     def __init__(self, size: int, expected: int) -> None:
         super().__init__(f"{size} of {expected} bytes came")
@@ -74,7 +74,7 @@ _REMEDIES: dict[Kind, str] = {
 _METADATA_SERVER = re.compile(
     r"http://(169\.254\.169\.254|169\.254\.170\.\d+|metadata\.google\.internal|\[fd00:ec2::254\])"
 )
-"""Where a machine asks for its role's keys."""
+"""Servers that give a machine the keys of its role."""
 _SHORTEST_SECRET = 8
 _SERVER_ERROR, _NOT_IMPLEMENTED, _TOO_MANY, _TOO_SLOW = 500, 501, 429, 408
 
@@ -109,7 +109,7 @@ def cause_of(error: BaseException) -> Cause:
     kind = _kind(error, _without_names(text), status, code)
     if kind == "other" and status is None:
         return Cause(kind, without_secrets(text.split("\n", 1)[0]))
-    # A role's keys come from a server, too, and that may be down for a moment.
+    # A role's keys come from a server, which may be down for a moment.
     may_pass = kind in ("timeout", "unavailable") or (
         kind == "credentials" and (status is None or status >= _SERVER_ERROR)
     )
@@ -119,7 +119,7 @@ def cause_of(error: BaseException) -> Cause:
 
 
 def _without_names(text: str) -> str:
-    """Obstore's text without keys and URLs' paths, which may spell anything."""
+    """Obstore's text without keys and paths of URLs, which may contain any word."""
     text = re.sub(r"(\w+://[^/\s]*)\S*", r"\1", text)
     return re.sub(r'path: "(?:[^"\\]|\\.)*"', "", text)
 
@@ -133,11 +133,7 @@ def _kind(error: BaseException, text: str, status: int | None, code: str) -> Kin
         return "region"
     if isinstance(error, FileNotFoundError):
         return "missing"
-    if (
-        "MissingContentLength" in text
-        or "TooManyRedirects" in text
-        or "InvalidLastModified" in text
-    ):
+    if re.search("MissingContentLength|TooManyRedirects|InvalidLastModified", text):
         return "answer"
     if "TimedOut" in text or "kind: Timeout" in text:
         return "timeout"
@@ -178,10 +174,9 @@ def _network_reason(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """A library's text without URLs, and without what the environment holds as secrets."""
+    """A library's text without URLs, and without the secrets in the environment."""
     for name, value in os.environ.items():
-        if len(value) >= _SHORTEST_SECRET and re.search(
-            "KEY|SECRET|TOKEN|PASSWORD|SAS", name.upper()
-        ):
+        is_secret = re.search("KEY|SECRET|TOKEN|PASSWORD|SAS", name.upper())
+        if is_secret and len(value) >= _SHORTEST_SECRET:
             text = text.replace(value, "…")
     return re.sub(r"\w+://\S+", "…", text)

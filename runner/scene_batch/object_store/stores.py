@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 ATTEMPT_SHARE = 0.45
-"""Of a read's time limit: so long may one attempt take; the last one begins before half of it."""
+"""Share of a read's time limit for one attempt; the last one begins before half of the limit."""
 IDLE_SHARE = 0.25
-"""Of a read's time limit: so long may a connection be silent before it is tried again."""
+"""Share of a read's time limit in which a connection may be silent before the next attempt."""
 
 Patience: TypeAlias = Literal["none", "short", "long"]
-"""How obstore itself repeats a request: not at all where we count, a little before any work has
-begun, and long enough for a store's bad minute once it has."""
+"""How long obstore itself retries: ``none`` where we retry and count, ``short`` before any work has
+begun, ``long`` once it has, since a store may have a bad minute."""
 
 _BACKOFF = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5), "base": 2}
 _RETRIES: dict[Patience, RetryConfig] = {
@@ -47,8 +47,7 @@ _RETRIES: dict[Patience, RetryConfig] = {
 class Stores:
     """The stores of a run, each opened once; safe for threads.
 
-    Args:
-        timeout: Seconds that a read may take, all its attempts together.
+    ``timeout`` is the seconds that a read may take, all its attempts together.
     """
 
     def __init__(self, timeout: float = 60.0) -> None:
@@ -69,12 +68,7 @@ class Stores:
             return self._opened[name]
 
     def find(self, url: str, patience: Patience = "none") -> tuple[ObjectStore, str]:
-        """The store of one object's URL, and its key there.
-
-        Raises:
-            UsageError: It is no URL that can be opened.
-            StoreError: The environment does not say how to open it.
-        """
+        """The store of one object's URL, and its key there; raises like ``open`` and ``parse``."""
         address = Address.parse(url)
         if address.is_listable:
             return self.open(address, patience), address.key
@@ -82,20 +76,19 @@ class Stores:
         plain = re.fullmatch(r"[\w.~/-]+", path, re.ASCII) and url.endswith(path)
         if plain and not UNREADABLE_SEGMENTS & set(path.split("/")):
             return self.open(address, patience), path
-        # Only as a store of its own does a URL keep its query and its encoding.
+        # A URL keeps its query and its encoding only if it is opened as a store of its own.
         return self._web(url, patience), ""
 
     def _make(self, address: Address, patience: Patience) -> ObjectStore:
         from obstore.exceptions import BaseError
 
         _check_environment()
-        makers = {"s3": _s3, "gs": _gs, "az": _az}
         try:
             if not address.is_listable:
                 return self._web(f"{address.root}/", patience)
             client: ClientConfig = {**self._client(), "allow_http": _allows_http()}
             with no_panics():
-                return makers[address.scheme](address.bucket, client, _RETRIES[patience])
+                return _bucket(address, client, _RETRIES[patience])
         except (BaseError, OSError, ValueError) as error:
             raise StoreError(f"cannot open {address.root}: {cause_of(error).text}") from None
 
@@ -119,7 +112,7 @@ _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 def _check_environment() -> None:
-    """Refuse what obstore would break at.
+    """Refuse values at which obstore would panic.
 
     Raises:
         StoreError: An endpoint is no URL, or a key has a line break in it.
@@ -136,12 +129,9 @@ def _check_environment() -> None:
 
 
 def _allows_http() -> bool:
-    """Whether the environment names an endpoint without TLS, or says that there is one."""
+    """Whether the environment names an endpoint without TLS, or allows one."""
     return any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS) or _says_yes(
-        "AWS_ALLOW_HTTP",
-        "GOOGLE_ALLOW_HTTP",
-        "AZURE_ALLOW_HTTP",
-        "AZURE_STORAGE_USE_EMULATOR",
+        "AWS_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP", "AZURE_ALLOW_HTTP", "AZURE_STORAGE_USE_EMULATOR"
     )
 
 
@@ -151,26 +141,18 @@ def _says_yes(*names: str) -> bool:
     )
 
 
-def _s3(bucket: str, client: ClientConfig, retries: RetryConfig) -> ObjectStore:
-    from obstore.store import S3Store
+def _bucket(address: Address, client: ClientConfig, retries: RetryConfig) -> ObjectStore:
+    from obstore.store import AzureStore, GCSStore, S3Store
 
-    # One by one: in bulk, what is refused comes in an answer without a status.
+    if address.scheme == "gs":
+        return GCSStore(address.bucket, client_options=client, retry_config=retries)
+    if address.scheme == "az":
+        return AzureStore(address.bucket, client_options=client, retry_config=retries)
+    # Delete one by one: the answer to a bulk request that is refused has no status.
     options = {**_aws_profile(), "disable_bulk_delete": True}
     if _says_yes("AWS_REQUESTER_PAYS", "AWS_REQUEST_PAYER"):
         options["request_payer"] = True
-    return S3Store(bucket, client_options=client, retry_config=retries, **options)
-
-
-def _gs(bucket: str, client: ClientConfig, retries: RetryConfig) -> ObjectStore:
-    from obstore.store import GCSStore
-
-    return GCSStore(bucket, client_options=client, retry_config=retries)
-
-
-def _az(container: str, client: ClientConfig, retries: RetryConfig) -> ObjectStore:
-    from obstore.store import AzureStore
-
-    return AzureStore(container, client_options=client, retry_config=retries)
+    return S3Store(address.bucket, client_options=client, retry_config=retries, **options)
 
 
 _KEYS_BY_ENVIRONMENT = (
@@ -183,9 +165,9 @@ _KEYS_BY_ENVIRONMENT = (
 
 
 def _aws_profile() -> dict[str, Any]:
-    """Credentials and region of a profile (SSO included) where the environment has no others.
+    """Credentials and region of a profile (SSO included), if the environment has no others.
 
-    Profiles are boto3's to read; obstore knows the rest.
+    boto3 reads profiles; obstore itself finds all other credentials.
 
     Raises:
         StoreError: AWS_PROFILE is set, but boto3 is missing or finds nothing.

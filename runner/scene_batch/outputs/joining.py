@@ -1,4 +1,4 @@
-"""The parts of a run, streamed into one table of any format."""
+"""Join the parts of a run into one table of any format."""
 
 from __future__ import annotations
 
@@ -21,31 +21,23 @@ from scene_batch.tables.text_file import CsvFile, JsonLinesFile
 
 
 class Sink(Protocol):
-    """One format: takes record batches of the schema in ``table.py``."""
+    """A file of one format, which takes record batches of ``tables/schema.py``'s columns."""
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
 
     def finish(self, metadata: Mapping[str, str]) -> None:
-        """Write what is still missing and close."""
+        """Write what waits and the metadata, and close."""
 
     def abandon(self) -> None:
-        """Let go of what is open."""
+        """Close the file, which stays incomplete."""
 
 
 def join(storage: Storage, parts: Sequence[str], suffix: str, record: str, rows: int) -> None:
-    """Make parts into one file, ``whole`` in the storage's scratch folder, and count once more.
-
-    Args:
-        storage: Where the parts are.
-        parts: Their names in order.
-        suffix: Decides the format.
-        record: The run's record as JSON.
-        rows: How many there must be.
+    """Join parts into the file ``whole`` in the scratch folder; ``suffix`` decides the format.
 
     Raises:
-        AccountingError: The parts do not follow each other, or hold another number of rows.
-        OSError: The disk does not take it.
+        AccountingError: The parts do not follow each other, or do not hold ``rows`` rows.
     """
     whole = storage.scratch / WHOLE
     partial = Path(f"{whole}{PARTIAL}")
@@ -67,11 +59,7 @@ def join(storage: Storage, parts: Sequence[str], suffix: str, record: str, rows:
 
 
 def check(storage: Storage, parts: Sequence[str], rows: int) -> None:
-    """Count the parts of a data set, which are not joined.
-
-    Raises:
-        AccountingError: They do not follow each other, or hold another number of rows.
-    """
+    """Check the parts of a data set as ``join`` does, without joining them."""
     files = _in_order(storage, parts)
     _count(sum(pq.read_metadata(file).num_rows for file in files), rows)
 
@@ -82,7 +70,7 @@ def _count(found: int, rows: int) -> None:
 
 
 def _in_order(storage: Storage, parts: Sequence[str]) -> Iterator[Path | pa.BufferReader]:
-    """The parts' files, each checked to be of one run and to begin behind the one before."""
+    """The parts' files, checked to be of one run and each to begin behind the one before."""
     before: ImageRef | None = None
     runs: set[str] = set()
     for number, part in enumerate(parts):

@@ -1,7 +1,7 @@
 """What is already done: an immutable ``job.json`` and the parts of the table, in ``PATH.parts/``.
 
 Each part is a closed Parquet file that says in its metadata where it begins and ends, of which run
-it is and what the run counted until then. So continuing reads one small file, whatever was done.
+it is and what the run counted until then. So continuing reads one small file, however long the run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from scene_batch.tables.names import (
 
 
 class Ledger:
-    """The unfinished run of one output; while entered, held against other processes."""
+    """The unfinished run of one output; while entered, other processes are kept off."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -46,7 +46,7 @@ class Ledger:
         self._begun = False
 
     def __enter__(self) -> Self:
-        """Hold the folder, and look at what is in it.
+        """Keep other processes off the folder, and look at what is in it.
 
         Raises:
             OutputBusyError: Another process holds it.
@@ -56,7 +56,7 @@ class Ledger:
             held.callback(self._storage.release)
             self._storage.hold()
             names = self._storage.names()
-            strange = [name for name in names if not _is_ours(name)]
+            strange = [name for name in names if not _is_a_runs(name)]
             if strange:
                 self._storage.delete([LOCK])
                 raise LedgerError(
@@ -66,12 +66,12 @@ class Ledger:
             self._storage.delete([name for name in names if name in PARTIALS])
             self.parts = [name for name in names if is_part(name)]
             if self.parts and not {JOB, FINISHED, RECORD} & set(names):
-                self.restart()  # a restart or a removal that was broken off
+                self.restart()  # the last restart or removal was broken off
             held.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let other processes have it."""
+        """Let other processes use the folder."""
         self._storage.release()
 
     @property
@@ -82,12 +82,12 @@ class Ledger:
 
     @property
     def finished(self) -> dict[str, Any] | None:
-        """The record of a run that is done but for the last steps; else None."""
+        """The record of a run of which only the last steps are missing; else None."""
         return self._read(FINISHED) or self._read(RECORD)
 
     @property
     def finished_text(self) -> str:
-        """The same as it was written."""
+        """The same record as it was written."""
         return self._storage.read(FINISHED) or self._storage.read(RECORD) or ""
 
     @property
@@ -99,7 +99,7 @@ class Ledger:
         return sum(self._rows[part] for part in self.parts)
 
     def begin(self, identity: Mapping[str, Any]) -> None:
-        """Write down what the run is to do, with an id of its own.
+        """Write ``job.json``: an id for the run, and what must be equal to continue it.
 
         Raises:
             OutputBusyError: Another process was quicker.
@@ -111,11 +111,7 @@ class Ledger:
         self.run, self._begun = run, True
 
     def resume(self) -> tuple[ImageRef | None, Tally] | None:
-        """Continue the run that was begun.
-
-        Returns:
-            The last photo that is saved, if any, and what was counted until then; None where
-            nothing is saved.
+        """Continue the run that was begun: its last saved photo and its tally; None without a part.
 
         Raises:
             LedgerError: The last part is damaged, or another run's.
@@ -140,19 +136,18 @@ class Ledger:
         return self.run is not None and begun is not None and begun["run"] == self.run
 
     def finish(self, record: str) -> None:
-        """Write down that the table is whole."""
+        """Write the record, which says that the table is whole."""
         self._storage.write(FINISHED, record)
 
     def next_part(self) -> Path:
-        """Where the next part is written before it is added."""
+        """The scratch file into which the next part is written."""
         return self._storage.scratch / f"part{PARTIAL}"
 
     def add_part(self) -> None:
-        """Save the part that was written: from here on it is done.
+        """Move the part that was written into the folder, where it is saved.
 
         Raises:
             OutputBusyError: Another process has added one of this number.
-            OSError: The disk does not take it.
         """
         name = part_name(len(self.parts))
         self._rows[name] = pq.read_metadata(self.next_part()).num_rows
@@ -160,11 +155,7 @@ class Ledger:
         self.parts.append(name)
 
     def check_alone(self) -> None:
-        """Make sure at the end that no other process has begun or finished there.
-
-        Raises:
-            OutputBusyError: One has.
-        """
+        """Raise OutputBusyError if another process has begun or finished there."""
         if not self.is_ours:
             raise OutputBusyError(
                 f"another process has written {self._storage.name!r} meanwhile; this run's rows"
@@ -172,14 +163,14 @@ class Ledger:
             )
 
     def restart(self) -> None:
-        """Delete what is there; if that is broken off, the rest is continued or deleted later."""
+        """Delete what is there; if that is broken off, a later run deletes or continues it."""
         if self.finished is not None:
             self._storage.delete_unrecorded()
         self._storage.delete([FINISHED, RECORD, JOB, WHOLE, *self.parts])
         self.parts = []
 
     def remove(self) -> None:
-        """Delete everything; that the run is finished is deleted last."""
+        """Delete everything; last the file that says that the run is finished."""
         self._storage.delete([JOB, *self.parts, WHOLE, RECORD])
         self.parts = []
         self._storage.discard()
@@ -213,6 +204,5 @@ class Ledger:
 _KEYS = {JOB: {"run", "job"}, FINISHED: {"photos", "job"}, RECORD: {"photos", "job"}}
 
 
-def _is_ours(name: str) -> bool:
-    known = (LOCK, JOB, WHOLE, FINISHED, RECORD, *PARTIALS)
-    return name in known or is_part(name)
+def _is_a_runs(name: str) -> bool:
+    return name in (LOCK, JOB, WHOLE, FINISHED, RECORD, *PARTIALS) or is_part(name)

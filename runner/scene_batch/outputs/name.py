@@ -13,11 +13,7 @@ STANDARD_OUTPUT = "-"
 
 
 def check_name(name: str) -> None:
-    """Refuse an output whose format cannot be told.
-
-    Raises:
-        UsageError: Its suffix is not known.
-    """
+    """Raise UsageError for a name that has no known suffix or cannot be written to."""
     stem = Path(name).name if name.endswith("/") else Path(name).stem if Path(name).suffix else ""
     if name != STANDARD_OUTPUT and not (name.endswith(SUFFIXES) and stem.strip(".")):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Where rows go: a table of a format that its name decides, under its name only when whole."""
+"""Where the rows of a run go: a table, or standard output."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Output = SavedOutput | StreamedOutput
 
 
 def open_output(name: str, plan: Plan, *, overwrite: bool = False, restart: bool = False) -> Output:
-    """Open the table of a run, to be entered; a run that was broken off is continued.
+    """Open the table of a run, to be entered; then a run that was broken off is continued.
 
     Args:
-        name: Its path, or ``-`` for JSON Lines on standard output.
+        name: Its path, which decides the format, or ``-``: JSON Lines on standard output.
         plan: All that decides the rows.
         overwrite: Replace a table that is there.
         restart: Throw away what an unfinished run left.
 
     Raises:
         UsageError: The name ends in no known suffix.
-        OutputError: It cannot be written; more when it is entered.
+        OutputError: It cannot be written; entering it may raise more.
     """
     check_name(name)
     if name == STANDARD_OUTPUT:

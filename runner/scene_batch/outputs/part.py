@@ -21,7 +21,7 @@ _PART_KEY = "scene_batch.part"
 def part_json(
     run: str | None, begin: ImageRef | None, end: ImageRef | None, tally: Tally
 ) -> dict[str, str]:
-    """A part's metadata: of which run it is, where it begins and ends, what was counted by then."""
+    """A part's metadata: its run, its first and last photo, and what the run counted until then."""
     value = {
         "run": run,
         "begin": begin and _ref_to_json(begin),
@@ -52,7 +52,7 @@ def _ref_to_json(ref: ImageRef) -> dict[str, Any]:
 
 
 def ref_from_json(value: Mapping[str, Any] | None) -> ImageRef | None:
-    """A photo of a part's metadata; None where the part is empty."""
+    """Read a part's first or last photo; None if the part is empty."""
     if value is None:
         return None
     position = {key: number for key, number in value.items() if key != "path"}

@@ -22,14 +22,14 @@ class Plan:
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
-    """Tells an identity from any other: the sha256 of its JSON, in hex."""
-    # Not the table that is brought up to date: that is another one when the run is done.
+    """The sha256 of an identity's JSON, in hex."""
+    # Without the table that is updated, which is another one when the run is done.
     rest = {key: value for key, value in identity.items() if key != "table"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What is not the same in two identities, in words."""
+    """The differences between two identities, in words."""
     for key in {**then, **now}:
         if then.get(key) != now.get(key):
             yield f"{key} (then {_short(then.get(key))}, now {_short(now.get(key))})"

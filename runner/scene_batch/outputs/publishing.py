@@ -13,7 +13,7 @@ from scene_batch.tables.names import WHOLE
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Publishes what a ledger holds."""
+    """Makes the parts of a ledger into the table, and gives it its name."""
 
     name: str
     """The output's name."""
@@ -26,15 +26,13 @@ class Publisher:
         return self.name.endswith("/")
 
     def commit(self, record: str, rows: int) -> None:
-        """Make the parts into the table; broken off, ``publish_finished`` ends it.
+        """Publish the parts with the record as JSON; there must be ``rows`` rows in them.
 
-        Args:
-            record: The run's record as JSON.
-            rows: How many there must be.
+        If this is broken off, ``publish_finished`` does the rest.
 
         Raises:
             OutputBusyError: Another process has written there meanwhile.
-            AccountingError: The parts do not add up.
+            AccountingError: The parts do not follow each other, or hold another number of rows.
         """
         self.ledger.check_alone()
         (self.storage.scratch / WHOLE).unlink(missing_ok=True)  # of an attempt that was killed
@@ -43,24 +41,23 @@ class Publisher:
         self._publish(record)
 
     def publish_finished(self, record: str, rows: int) -> None:
-        """Do the last steps of a run that was killed in them; safe to do again."""
+        """Do the last steps of a run that was killed during them; safe to do again."""
         self._join(record, rows)
         self._publish(record)
 
     def clear_away(self) -> None:
-        """Remove what is left beside the table; on a disk a data set's folder has moved."""
+        """Delete the folder beside the table; on a disk it has itself become the data set."""
         if not (self.is_data_set and self.storage.is_exclusive):
             self.ledger.remove()
 
     def _join(self, record: str, rows: int) -> None:
-        """Count the parts, and make them one file; a data set stays in parts."""
+        """Count the rows in the parts, and join these into one file, if it is no data set."""
         if self.is_data_set:
             check(self.storage, self.ledger.parts, rows)
         elif not (self.storage.scratch / WHOLE).exists():
             join(self.storage, self.ledger.parts, Path(self.name).suffix, record, rows)
 
     def _publish(self, record: str) -> None:
-        """The record, then the name."""
         if self.is_data_set:
             self.storage.publish_data_set(self.ledger.parts, record)
         else:

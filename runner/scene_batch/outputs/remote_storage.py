@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 MULTIPART_BYTES = 32 << 20
-"""A file above this is put in pieces of this size; an object appears when its last one is there."""
+"""A larger file is put in pieces of this size; the object appears when its last piece is there."""
 
 
 class RemoteStorage:
     """The storage of an output in a bucket; nothing of it is kept on this machine.
 
-    No lock: each part is put only if none of its name is there, so of two writers one stops.
+    There is no lock: a part is put only if none has its name yet, so of two writers one stops.
 
     Raises:
         StoreError: The environment does not say how to open it.
@@ -48,18 +48,14 @@ class RemoteStorage:
         self.scratch = Path()
 
     def check(self) -> None:
-        """Refuse a folder that holds something else; ask for it shortly, before any work.
-
-        Raises:
-            OutputError: It cannot be read, or holds what no run wrote.
-        """
+        """Refuse a folder that cannot be read soon, or that holds what no run wrote."""
         with self._telling("read"):
             ask(lambda: self._first.list_with_delimiter(self._folder_key), seconds=FIRST_SECONDS)
         if not self._is_data_set:
             return
         there = self._list(self._key)
         strange = [name for name in there if not (is_part(name) or name == RECORD)]
-        if there and RECORD not in there and not self.names():  # parts, but nobody's of ours
+        if there and RECORD not in there and not self.names():  # parts that no run here put there
             strange += there
         if strange:
             raise OutputError(
@@ -68,16 +64,16 @@ class RemoteStorage:
             )
 
     def exists(self) -> bool:
-        """Whether the table is there; a data set is when its record is."""
+        """Whether the table is there; a data set is there once its record is."""
         key = f"{self._key}/{RECORD}" if self._is_data_set else self._key
         return self._ask_for(lambda: self._store.head(key)) is not None
 
     def hold(self) -> None:
-        """Make room on this machine; there is nothing to hold, see ``create``."""
+        """Make the scratch folder; a store has no lock to hold, see ``create``."""
         self.scratch = Path(tempfile.mkdtemp(prefix="scene-batch-"))
 
     def release(self) -> None:
-        """Leave nothing on this machine."""
+        """Delete the scratch folder."""
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def names(self) -> list[str]:
@@ -97,7 +93,7 @@ class RemoteStorage:
         """Put a file, unless there is one of that name.
 
         Raises:
-            OutputBusyError: There is, and it is not the same: another process writes.
+            OutputBusyError: There is another one: another process writes.
         """
         from obstore.exceptions import AlreadyExistsError
 
@@ -131,11 +127,11 @@ class RemoteStorage:
         self._delete([f"{self._folder_key}/{name}" for name in names])
 
     def discard(self) -> None:
-        """A store has no folders: the last file is that the run is finished."""
+        """Delete the last file, which says that the run is finished: a store has no folders."""
         self.delete([FINISHED])
 
     def is_published(self) -> bool:
-        """Whether a finished run has begun to clear away: the job is the first to go."""
+        """Whether a finished run has begun to clear away, which deletes the job first."""
         return self.read(JOB) is None and self.read(FINISHED) is not None
 
     def delete_unrecorded(self) -> None:
@@ -145,12 +141,12 @@ class RemoteStorage:
             self._delete([f"{self._key}/{name}" for name in there if is_part(name)])
 
     def publish_file(self, whole: Path, record: str) -> None:
-        """The record first, then the table, which appears when all of it is there."""
+        """Put the record, then the table, which appears when all of it is there."""
         self._put(f"{self._key}.run.json", record.encode())
         self._put(self._key, whole)
 
     def publish_data_set(self, parts: Sequence[str], record: str) -> None:
-        """Copy the parts within the store, and mark them as whole with the record at the end."""
+        """Copy the parts within the store, then put the record: with it the data set is whole."""
         there = self._list(self._key)
         old = [name for name in there if name == RECORD]
         old += [name for name in there if is_part(name) and name not in parts]
@@ -192,7 +188,7 @@ class RemoteStorage:
             self._ask_for(partial(self._store.delete, key), "write")
 
     def _ask_for(self, request: Callable[[], Answer], verb: str = "read") -> Answer | None:
-        """Ask the store for what may be missing; then it is None."""
+        """Ask the store; None if the object is missing."""
 
         def request_or_none() -> Answer | None:
             try:
@@ -205,18 +201,12 @@ class RemoteStorage:
         return self._ask(verb, request_or_none)
 
     def _ask(self, verb: str, request: Callable[[], Answer], size: int = 0) -> Answer:
-        """Ask the store.
-
-        Raises:
-            AlreadyExistsError: It has one of that name.
-            OutputError: Anything else is wrong.
-        """
         with self._telling(verb):
             return ask(request, size_bytes=size)
 
     @contextmanager
     def _telling(self, verb: str) -> Iterator[None]:
-        """Tell in one line what the store has to say."""
+        """Turn any error of the store but AlreadyExistsError into a message of one line."""
         from obstore.exceptions import AlreadyExistsError, BaseError
 
         try:

@@ -22,17 +22,11 @@ class Resumed:
     tally: Tally = field(default_factory=Tally)
     """What was counted until then."""
     done: Mapping[str, Any] | None = None
-    """The record of a run that lacked its last steps alone: nothing is left to do."""
+    """The record of a run that lacked only its last steps: nothing is left to do."""
 
 
 def resume(publisher: Publisher, plan: Plan, overwrite: bool, restart: bool) -> Resumed:
-    """Begin a run, or continue the one that was broken off.
-
-    Args:
-        publisher: The output, held.
-        plan: All that decides the rows.
-        overwrite: Replace a table that is there.
-        restart: Throw away what an unfinished run left.
+    """Begin a run, or continue the one that was broken off; see ``open_output``.
 
     Raises:
         OutputExistsError: The table is already there and may not be replaced.
@@ -42,7 +36,7 @@ def resume(publisher: Publisher, plan: Plan, overwrite: bool, restart: bool) -> 
     if restart:
         ledger.restart()
     record = ledger.finished
-    if record is not None and storage.is_published():  # only the folder was left
+    if record is not None and storage.is_published():  # only the folder is still there
         ours = record["job"] == fingerprint(plan.identity)
         ledger.restart()
         if ours and not overwrite and storage.exists():
@@ -51,7 +45,7 @@ def resume(publisher: Publisher, plan: Plan, overwrite: bool, restart: bool) -> 
         record = None
     identity = ledger.identity
     _refuse_another(publisher, plan, identity, record)
-    # In a store the table that is there may be this run's own.
+    # In a store, the table that is there may be the finished run's own.
     if storage.exists() and not overwrite and (record is None or storage.is_exclusive):
         remedy = ": replace it with --overwrite, or add what is new with --update"
         raise OutputExistsError(publisher.name, remedy)
@@ -73,7 +67,7 @@ def _refuse_another(
     identity: Mapping[str, Any] | None,
     finished: Mapping[str, Any] | None,
 ) -> None:
-    """Refuse to touch what another job has saved, or where its run may be alive."""
+    """Refuse to touch what another job has saved, or where its run may be going on."""
     if finished is not None:
         other = finished["job"] != fingerprint(plan.identity)
     else:

@@ -24,8 +24,8 @@ from scene_batch.tables.schema import to_record_batch
 PART_ROWS = 100_000
 PART_SHARE = 0.05
 PART_SECONDS = (0.5, 60.0)
-"""A part is closed after 5 % of the run so far, at least and at most these seconds, or at its rows:
-a kill costs little of any run, and parts stay few."""
+"""A part is closed at ``PART_ROWS``, or after 5 % of the run's time so far, but within these least
+and most seconds: a kill costs little of any run, and parts stay few."""
 
 _ROWS_AT_A_TIME = 1024
 
@@ -39,26 +39,19 @@ class _OpenPart:
     end: ImageRef
     rows: int = 0
     waiting: list[Row] = field(default_factory=list)
-    """Of the rows those that are not in the file yet."""
+    """Those of the rows that are not in the file yet."""
 
     def abandon(self) -> None:
-        """Let go of the file; what is in it does not count."""
+        """Close the file, which stays incomplete."""
         with suppress(OSError):
             self.file.abandon()
 
 
 class SavedOutput:
-    """The table of one run, to be entered; nothing is under its name before ``commit``.
-
-    Args:
-        name: The output's name.
-        plan: All that decides the rows.
-        overwrite: Replace a table that is there.
-        restart: Throw away what an unfinished run left.
-    """
+    """The table of one run, to be entered; it gets its name in ``commit``. See ``open_output``."""
 
     durable = True
-    """Whether a row that is written is to be kept whatever happens."""
+    """Whether rows that were written are kept when the run is interrupted."""
 
     def __init__(
         self, name: str, plan: Plan, *, overwrite: bool = False, restart: bool = False
@@ -74,13 +67,13 @@ class SavedOutput:
         self._saved_at = time.monotonic()
         self._over = False
         self.done: Mapping[str, Any] | None = None
-        """The record of a run that was killed at its very end: nothing is left to do."""
+        """The record of a run that was killed in its last steps: nothing is left to do."""
         self.after: ImageRef | None = None
         """The last photo that earlier attempts have saved."""
         self.tally = Tally()
 
     def __enter__(self) -> Self:
-        """Hold the output and continue what is there; leaving keeps what can be continued.
+        """Keep other processes off the output, and continue what is there.
 
         Raises:
             OutputExistsError: The table is already there and may not be replaced.
@@ -104,7 +97,7 @@ class SavedOutput:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Save what is sound, and let other processes have the output."""
+        """Save what can be continued, and let other processes use the output."""
         self._held.__exit__(kind, error, trace)
 
     @property
@@ -113,11 +106,7 @@ class SavedOutput:
         return self._ledger.rows
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Add rows in order, and save them now and then.
-
-        Raises:
-            OutputError: The disk does not take them.
-        """
+        """Add rows in order, and save them now and then; OutputError if that fails."""
         if not rows:
             return
         part = self._part or self._open_part(rows[0].ref)
@@ -132,11 +121,7 @@ class SavedOutput:
             self.save()
 
     def save(self) -> None:
-        """Close the part: what was written is done, whatever happens from here on.
-
-        Raises:
-            OutputError: The disk does not take it.
-        """
+        """Close the part: its rows are kept from now on; OutputError if that fails."""
         part = self._part
         if part is None:
             return
@@ -152,12 +137,12 @@ class SavedOutput:
         self._saved_at = time.monotonic()
 
     def commit(self, record: str) -> None:
-        """Make the parts into the table and give it its name: the record first, then the table.
+        """Make the parts into the table, and publish it with its record.
 
         Raises:
-            OutputError: The disk does not take it; the same command continues.
+            OutputError: It cannot be written; the same command continues.
             OutputBusyError: Another process has written there meanwhile.
-            AccountingError: The parts do not add up.
+            AccountingError: The parts do not hold the rows that were written.
         """
         self.save()
         with telling(self._name):
@@ -168,19 +153,19 @@ class SavedOutput:
             self._publisher.clear_away()
 
     def _leave(self, _: object, error: BaseException | None, trace: object) -> None:
+        """Save the open part after a foreseen error; delete what no run could continue."""
         if self._over:
             return
-        named = isinstance(error, Interrupted | SceneBatchError)
-        unsound = isinstance(error, OutputError | AccountingError)
+        foreseen = isinstance(error, Interrupted | SceneBatchError)
         try:
-            if named and not unsound:
+            if foreseen and not isinstance(error, OutputError | AccountingError):
                 self.save()
         finally:
             if self._part is not None:
                 self._part.abandon()
-            nothing = not self._ledger.parts and self._ledger.finished is None
+            nothing_saved = not self._ledger.parts and self._ledger.finished is None
             useless = isinstance(error, AccountingError) or not self._plan.continuable
-            if nothing or (useless and not isinstance(error, OutputError)):
+            if nothing_saved or (useless and not isinstance(error, OutputError)):
                 self._ledger.remove_if_ours()
 
     def _is_due(self, part: _OpenPart) -> bool:
@@ -201,7 +186,7 @@ class SavedOutput:
             part.waiting = []
 
     def _save_no_rows(self) -> None:
-        """A part with the columns alone, so that an empty data set has them."""
+        """Save a part without rows, so that an empty data set has columns."""
         file = ParquetFile(self._ledger.next_part(), PART_GROUP_ROWS)
         file.write(to_record_batch([], self._plan.classes))
         file.finish(part_json(self._ledger.run, None, None, self.tally))

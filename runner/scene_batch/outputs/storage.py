@@ -28,10 +28,10 @@ class Storage(Protocol):
     scratch: Path
     """A local folder for files that are being written."""
     is_exclusive: bool
-    """Whether ``hold`` keeps other processes off; else only ``create`` tells of them."""
+    """Whether ``hold`` keeps other processes off; else only ``create`` notices them."""
 
     def check(self) -> None:
-        """Refuse a place where the table cannot be written, or which is something else."""
+        """Refuse an output that cannot be written, or whose name belongs to something else."""
 
     def exists(self) -> bool:
         """Whether the table is there."""
@@ -40,7 +40,7 @@ class Storage(Protocol):
         """Make the folder, and keep other processes off it where that can be done."""
 
     def release(self) -> None:
-        """Let other processes have it."""
+        """Let other processes use the folder."""
 
     def names(self) -> list[str]:
         """What is in the folder, sorted."""
@@ -52,19 +52,19 @@ class Storage(Protocol):
         """Write a small file so that it is there whole or not at all."""
 
     def create(self, name: str, file: Path) -> None:
-        """Move a closed file into the folder; whoever finds that name taken is not alone."""
+        """Move a closed file into the folder; if the name is taken, another process writes."""
 
     def parquet(self, name: str) -> Path | pa.BufferReader:
         """A Parquet file of the folder, for pyarrow."""
 
     def delete(self, names: Sequence[str]) -> None:
-        """Delete files of the folder, one after the other; those that are gone do not matter."""
+        """Delete files of the folder, one after the other; some may be gone already."""
 
     def discard(self) -> None:
-        """Delete what is left of the folder; that the run is finished goes last."""
+        """Delete what is left of the folder; last the file that says that the run is finished."""
 
     def is_published(self) -> bool:
-        """Whether the table of the finished run has its name, and only the folder was left."""
+        """Whether the finished run's table has its name, and only the folder is still there."""
 
     def delete_unrecorded(self) -> None:
         """Delete published parts of a data set whose record was never written."""
@@ -80,7 +80,7 @@ def open_storage(name: str) -> Storage:
     """The storage of an output by its name.
 
     Raises:
-        UsageError: It is a URL that cannot be written to.
+        UsageError: It is a URL that cannot be opened.
         StoreError: The environment does not say how to open it.
     """
     if not is_url(name):
@@ -92,14 +92,10 @@ def open_storage(name: str) -> Storage:
 
 @contextmanager
 def telling(name: str) -> Iterator[None]:
-    """Name the output in what the disk has to say.
-
-    Raises:
-        OutputError: The disk failed.
-    """
+    """Turn an error of the disk into an ``OutputError`` that names the output."""
     try:
         yield
-    except SceneBatchError:  # some are an OSError besides
+    except SceneBatchError:  # some of these are OSErrors, too
         raise
     except OSError as error:
         raise OutputError(

@@ -13,8 +13,8 @@ from typing import Any
 from scene_batch.records import Prediction, Row
 
 STAGES = ("list", "read", "decode", "infer", "write")
-"""What takes time, in the order in which a photo passes; reading, decoding and the model in several
-threads each, or in turn in the same ones."""
+"""The steps of a photo, in order. Reading, decoding and the model have several threads each, or
+share them."""
 
 
 @dataclass(slots=True)
@@ -35,9 +35,9 @@ class Tally:
     retries: int = 0
     """Reads of remote photos that were tried again."""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
-    """In which the threads of a stage were busy, by stage."""
+    """By stage, the seconds in which its threads were busy, added up."""
     threads: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 1))
-    """Of this attempt, by stage."""
+    """By stage, the threads of this attempt."""
     _before: float = 0.0
     _threads_before: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     _begun: float = field(default_factory=time.monotonic)
@@ -49,7 +49,7 @@ class Tally:
 
     @property
     def thread_seconds(self) -> dict[str, float]:
-        """Seconds that each stage's threads had, those of earlier attempts included."""
+        """By stage, the seconds that its threads existed, earlier attempts included."""
         own = time.monotonic() - self._begun
         return {stage: self._threads_before[stage] + self.threads[stage] * own for stage in STAGES}
 
@@ -70,7 +70,7 @@ class Tally:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Tally:
-        """Go on counting in another attempt where ``to_json`` left off."""
+        """Continue in another attempt what ``to_json`` gave."""
         return cls(
             started_at=datetime.fromisoformat(value["started_at"]),
             attempts=value["attempts"] + 1,
@@ -104,7 +104,7 @@ class Tally:
             self.seconds[stage] += time.perf_counter() - begun
 
     def stages(self) -> dict[str, dict[str, float]]:
-        """Each stage's threads, and the seconds in which they were busy with it and were not."""
+        """By stage, its threads, and the seconds in which they were busy with it or waited."""
         whole = self.thread_seconds
         return {
             stage: {

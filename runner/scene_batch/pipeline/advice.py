@@ -13,7 +13,7 @@ from scene_batch.processors import usable_cpus
 _WORTH_SAYING = 10.0
 """Seconds: a shorter run needs no advice."""
 _BUSY = 0.6
-"""Share of its time in which a stage's threads are busy when it holds up the others."""
+"""A stage whose threads are busy for this share of the time holds up the others."""
 
 
 def share_busy(stage: Mapping[str, float]) -> float:
@@ -30,14 +30,7 @@ def bottleneck(stages: Mapping[str, Mapping[str, float]]) -> str:
 def hint(
     plan: ThreadPlan, stages: Mapping[str, Mapping[str, float]], slowest: str, session: Session
 ) -> str:
-    """The setting that would make another run like this faster; empty where none is known.
-
-    Args:
-        plan: The run's threads.
-        stages: As the run's record has them.
-        slowest: The stage that decided the speed.
-        session: What computed.
-    """
+    """The setting that would make another run like this faster; empty where none is known."""
     threads, cpus = int(stages[slowest]["threads"]), usable_cpus()
     seconds = stages["list"]["busy_seconds"] + stages["list"]["waiting_seconds"]
     busy = sum(share_busy(stages[stage]) for stage in plan.sharing(slowest))
@@ -55,14 +48,14 @@ def hint(
 
 
 def _hint_for_the_model(session: Session, cpus: int) -> str:
-    """Where a processor computes."""
+    """The hint for a model on a processor."""
     if session.threads < cpus:
         return f"{cpus} processors could compute: --threads auto"
     if session.calls < session.threads:
         return "batches are too large for all threads: --batch-size auto"
     flavours = installed_flavours()
     may_have_openvino = platform.machine() == "x86_64" and "onnxruntime-gpu" not in flavours
-    if session.provider != "cpu" or session.note or not may_have_openvino:  # it was refused
+    if session.provider != "cpu" or session.note or not may_have_openvino:  # a note: it was refused
         return ""
     if "onnxruntime-openvino" in flavours:
         return "on x86 --provider openvino is mostly faster"

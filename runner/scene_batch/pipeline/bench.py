@@ -1,4 +1,4 @@
-"""What this device does best: runs without a table, setting by setting, within a given time."""
+"""Find the fastest setting on this device: runs without a table, within a given time."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ BATCHES = {
 """Batch sizes that are tried, by provider."""
 
 NOISE = 0.03
-"""Two measurements of one setting differ by so much: less is no reason to set anything."""
+"""Share by which two measurements of one setting may differ: a smaller gain is none."""
 
 _WARM_UP = 0.25
-"""Share of a measurement that is not counted."""
+"""Share of a measurement's time, at its start, that is not counted."""
 _ROUNDS = 2
-"""A measurement goes on until each of the calls side by side has ended so often in it."""
+"""Batches for each of the calls side by side that a measurement counts at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a setting comes to."""
+    """A setting, and how fast it was."""
 
     setting: Setting
     """As it was asked for."""
@@ -67,9 +67,9 @@ def sweep(
     Args:
         model: The model file; None: the embedded one.
         photos: What is read, decoded and classified, again and again.
-        asked: One for each provider; those that do not run here are passed over.
-        seconds: For all of it, about.
-        note: Is told why a provider is passed over.
+        asked: One for each provider; those that do not run here are skipped.
+        seconds: About how long all of it may take.
+        note: Is told why a provider is skipped.
 
     Raises:
         ProviderError: No provider runs here.
@@ -113,7 +113,7 @@ def sweep(
 
 
 def rates(found: Sequence[Measured]) -> dict[Setting, float]:
-    """Photos a second by setting, as it ran: the mean where it was measured more than once."""
+    """Photos per second by setting, as it ran: the mean where it was measured more than once."""
     by_setting: dict[Setting, list[float]] = {}
     for measured in found:
         by_setting.setdefault(measured.took, []).append(measured.photos_per_second)
@@ -121,20 +121,20 @@ def rates(found: Sequence[Measured]) -> dict[Setting, float]:
 
 
 def best(found: Sequence[Measured]) -> Setting:
-    """The fastest setting; of those that are as fast but for noise, the first that was tried."""
+    """The first setting tried that is as fast as the fastest, give or take the noise."""
     by_setting = rates(found)
     enough = max(by_setting.values()) * (1 - NOISE)
     return next(setting for setting, rate in by_setting.items() if rate >= enough)
 
 
 def auto(found: Sequence[Measured]) -> Setting:
-    """What ``auto`` comes to on the provider of the fastest setting."""
+    """The setting that ``auto`` chose on the provider of the fastest setting."""
     provider = best(found).compute.provider
     return next(m.took for m in found if m.took.compute.provider == provider)
 
 
 def _other_threads(setting: Setting) -> list[Setting]:
-    """Fewer threads that compute, and more that read and decode."""
+    """The same setting with fewer threads that compute, or more that read and decode."""
     cpus, compute = usable_cpus(), setting.compute
     fewer = [max(1, cpus // 2)] if cpus > 1 and compute.provider != "cuda" else []
     return [
@@ -146,12 +146,7 @@ def _other_threads(setting: Setting) -> list[Setting]:
 def measure(
     model: Path | None, photos: Sequence[ImageRef], setting: Setting, seconds: float
 ) -> Measured:
-    """Measure one setting.
-
-    Raises:
-        ProviderError: The provider does not run here.
-        ModelError: The model file is refused.
-    """
+    """Measure one setting for about so many seconds; raises like ``Predictor.open``."""
     predictor = Predictor.open(model, setting.compute)
     plan = ThreadPlan.of(predictor.session, workers=setting.workers, remote=False)
     rate = _rate(Engine(predictor, Reader(), plan, read_timeout=60.0), photos, seconds)
@@ -159,14 +154,14 @@ def measure(
 
 
 def _rate(engine: Engine, photos: Sequence[ImageRef], seconds: float) -> float:
-    """Photos a second, once all threads have work and until the first of them has none."""
+    """Photos per second while all threads have work."""
     calls = engine.plan.calls
     begun = counted = last = time.perf_counter()
     warm, until, batches, classified = begun + _WARM_UP * seconds, begun + seconds, 0, 0
     with closing(engine.rows(cycle(photos), Tally())) as results:
         for number, rows in enumerate(results, 1):
             last = time.perf_counter()
-            if number <= calls or last < warm:  # the first batch of each call, and what it waited
+            if number <= calls or last < warm:  # the first batches waited for threads to begin
                 counted = last
                 continue
             batches += 1

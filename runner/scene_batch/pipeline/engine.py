@@ -1,4 +1,4 @@
-"""Photos to rows, for runs, bench and Classifier alike: in order, and within bounds.
+"""Photos to rows, for runs, bench and Classifier alike: in order, and with bounded memory.
 
 ::
 
@@ -28,14 +28,14 @@ from scene_batch.sources.reading import Fetched, Reader
 from scene_batch.threads import Pool
 
 ROOM_BYTES = 128 << 20
-"""Of the photos ahead, still encoded."""
+"""Most bytes of the photos ahead, still encoded."""
 UNKNOWN_BYTES = 4 << 20
-"""What a photo counts for at least whose size is not known: a line of a list that is a URL."""
+"""Least bytes that are assumed for a photo of unknown size, such as a URL in a list."""
 MAX_BATCH_ITEMS = MOST
-"""Items of a batch at most, where few of them need the model."""
+"""Most items of a batch, where few of them need the model."""
 
 _BLOCKS = 2
-"""Blocks of memory that Pillow keeps for each thread: what is decoded, and what that becomes."""
+"""Blocks of memory that Pillow keeps for each thread: what is decoded, and what is made of that."""
 
 
 class Given(NamedTuple):
@@ -57,18 +57,18 @@ class Engine:
     reader: Reader
     plan: ThreadPlan
     read_timeout: float
-    """Seconds after which a read that has not come back is given up."""
+    """Seconds that a read may take."""
 
     def rows(self, items: Iterable[Item], tally: Tally) -> Generator[list[Row], None, None]:
         """Yield the rows of photos, batch after batch, in the order of the items.
 
         Args:
             items: Drawn from in the caller's thread, as rows are taken.
-            tally: Where times and retries are counted.
+            tally: Counts times and retries.
 
         Raises:
             HungReadsError: As many reads hang as there are threads that read.
-            Exception: What ``items``, the model or a decoder raised, at its place in the order.
+            Exception: What ``items``, the model or a decoder raised, after the rows before it.
         """
         _keep_blocks(self.plan.workers)
         with ExitStack() as stack:
@@ -84,7 +84,7 @@ class Engine:
     def _photos(
         self, items: Iterable[Item], tally: Tally, readers: Pool, workers: Pool
     ) -> Generator[Decoded | Row, None, None]:
-        """Read and decode photos in order, ahead of the model; rows that stay pass through."""
+        """Read and decode photos in order, ahead of the model; pass rows through."""
         sizes = _Sizes()
         depth = self.predictor.session.photos_ahead + max(readers.size, workers.size)
         with LimitedReads(
@@ -132,7 +132,7 @@ class Engine:
     ) -> Generator[tuple[list[Row], float], None, None]:
         """The rows of each batch and the model's seconds for it, several calls side by side.
 
-        They go before what else their threads have to do: the rows that are furthest come first.
+        Calls go before other work of their threads, so that rows come out as soon as they can.
         """
 
         def predict(batch: Batch) -> tuple[list[Row], float]:
@@ -147,7 +147,7 @@ class Engine:
         )
 
     def _batches(self, photos: Iterable[Decoded | Row]) -> Iterator[Batch]:
-        """Group photos into batches of the session's size, what is a row already in its place."""
+        """Group items into batches with as many decoded photos as the session takes, in order."""
         items: list[Decoded | Row] = []
         decoded = 0
         try:
@@ -177,13 +177,13 @@ class _Loaded:
 
 @dataclass(slots=True)
 class _Sizes:
-    """What photos of unknown size need: as much as the largest so far."""
+    """Guesses that a photo of unknown size needs as much as the largest so far."""
 
     _guess: int = 4 * UNKNOWN_BYTES
     _largest: int = UNKNOWN_BYTES
 
     def needed(self, item: Item) -> int:
-        """Bytes to be held for an item."""
+        """Bytes that an item needs."""
         if isinstance(item, Given):
             return len(item.data) if isinstance(item.data, bytes) else item.data.nbytes
         if not isinstance(item, ImageRef):
@@ -191,13 +191,13 @@ class _Sizes:
         return self._guess if item.size_bytes is None else item.size_bytes
 
     def saw(self, size: int | None) -> None:
-        """Learn from a photo that has come."""
+        """Learn from the size of a photo that was read."""
         if size is not None:
             self._guess = self._largest = max(self._largest, size)
 
 
 def _timed(items: Iterable[Item], tally: Tally) -> Iterator[Item]:
-    """The items, with the time that it takes to find them counted."""
+    """Yield the items, and count the time that finding them takes."""
     source = iter(items)
     while True:
         begun = time.perf_counter()
@@ -209,10 +209,6 @@ def _timed(items: Iterable[Item], tally: Tally) -> Iterator[Item]:
 
 
 def _keep_blocks(workers: int) -> None:
-    """Let Pillow keep the memory of a photo for the next one.
-
-    Else it gives it back and asks the system for the same pages again, which is a fifth of the
-    time of a small photo.
-    """
+    """Let Pillow keep the memory of a photo for the next one: a fifth of a small photo's time."""
     if "PILLOW_BLOCKS_MAX" not in os.environ:
         Image.core.set_blocks_max(_BLOCKS * workers)  # type: ignore[attr-defined]

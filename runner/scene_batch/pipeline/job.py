@@ -38,13 +38,13 @@ class Job:
     restart: bool = False
     """Throw away what an unfinished run left."""
     shard: Shard | None = None
-    """The share of the photos to classify; None: all."""
+    """Classify only the photos of this shard; None: all."""
     limit: int | None = None
     """Stop after this many photos."""
     workers: int | None = None
     """Threads that read and decode; None: as many as this process may use."""
     read_timeout: float = 60.0
-    """Seconds after which a read that has not answered is a row ``timeout``."""
+    """Seconds that a read may take; the photo of a slower one is unreadable: ``timeout``."""
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""

@@ -1,7 +1,7 @@
 """Tables of shards, merged into the table that one run would have written.
 
-Every row keeps its place: within a directory or prefix the paths are in order in each shard, within
-a list its lines tell the order. How many rows a source has in a shard stands in the shard's record.
+Within a directory or prefix, rows are merged by path; within a list, by the order of its lines. The
+record of a shard says how many rows it has of each source.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def merge(
         out: The table to write, as a run would.
         overwrite: Replace a table that is there.
         restart: Throw away what an unfinished merge left.
-        interruption: Where signals come from; rows in hand are written first.
+        interruption: Where signals come from; rows that are being written are saved first.
 
     Returns:
         The record of the whole, as it was written beside the table.
 
     Raises:
         UsageError: ``out`` is one of the shards.
-        TableError: One is no shard's table, or they are not all the shards of one job.
+        TableError: A table is no shard's, or they are not all the shards of one job.
         OutputError: The table cannot be written.
         AccountingError: Rows were lost: a defect, and no table.
         Interrupted: By a signal; the same merge continues.
@@ -84,7 +84,7 @@ def merge(
 
 
 def _in_shard_order(tables: Sequence[RunTable]) -> list[RunTable]:
-    """The tables by their index; every shard must be there, once."""
+    """Sort the tables by index; every shard must be there once."""
     by_index: dict[int, RunTable] = {}
     counts = {_shard(table)[1] for table in tables}
     if len(counts) != 1:
@@ -111,7 +111,7 @@ def _shard(table: RunTable) -> tuple[int, int]:
 
 
 def _check_same(tables: Sequence[RunTable]) -> None:
-    """All that decides rows must be the same."""
+    """Refuse shards that differ in what decides rows, or that are not whole."""
     first, *others = tables
     for table in others:
         for name, theirs in _must_be_equal(table.record).items():
@@ -130,7 +130,7 @@ def _must_be_equal(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_lists(table: RunTable) -> dict[int, FileList]:
-    """The lists among the sources, by number: unchanged, since their lines tell the order."""
+    """The lists among the sources, by number; refused if changed: their lines tell the order."""
     settings = table.record["settings"]
     lists = {}
     for number, source in enumerate(settings["sources"]):
@@ -145,7 +145,7 @@ def _check_lists(table: RunTable) -> dict[int, FileList]:
 
 
 def _merged(tables: Sequence[RunTable], lists: Mapping[int, FileList]) -> Iterator[Row]:
-    """All rows in the order of one run, each checked to be its shard's and to be there once."""
+    """All rows in the order of one run, each checked to be in the right shard, once."""
     rows = [_checked(table, len(tables)) for table in tables]
     for source in range(len(tables[0].record["settings"]["sources"])):
         lengths = [table.record["photos_per_source"][source] for table in tables]
@@ -160,7 +160,7 @@ def _checked(table: RunTable, count: int) -> Iterator[Row]:
     index, _ = _shard(table)
     for row in table.rows():
         if shard_index(row.ref.path, count) != index:
-            # On this machine nothing may tell whether \\xNN stands for a byte or for itself.
+            # Without the file, nothing tells whether \\xNN in its path stands for a byte.
             row = replace(row, ref=replace(row.ref, path=printable(row.ref.path)))  # noqa: PLW2901
         if shard_index(row.ref.path, count) != index:
             raise TableError(
@@ -192,7 +192,7 @@ def _by_list(shards: Sequence[Iterator[Row]], names: FileList) -> Iterator[Row]:
 
 
 def _merged_record(records: Sequence[Mapping[str, Any]], job: str) -> RunRecord:
-    """What one run would have recorded; times are those of the machines together."""
+    """What one run would have recorded; times are added up."""
 
     def total(name: str) -> dict[str, float]:
         return {key: sum(r[name].get(key, 0) for r in records) for r in records for key in r[name]}
@@ -211,7 +211,7 @@ def _merged_record(records: Sequence[Mapping[str, Any]], job: str) -> RunRecord:
         "photos_per_source": [sum(numbers) for numbers in of_sources],
         "ok": sum(r["ok"] for r in records),
         "unreadable": total("unreadable"),
-        # Every shard passes over all that is not a photo.
+        # Every shard lists all files, so each counts all that are ignored.
         "ignored": {key: max(r["ignored"][key] for r in records) for key in first["ignored"]},
         "retries": sum(r["retries"] for r in records),
         "classes": total("classes"),

@@ -1,4 +1,4 @@
-"""How a run is opened, whoever asks for it: what is wrong is said in one order, before any work."""
+"""How a run is opened, whoever asks for it: errors come in one order, before any work."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class Front(Protocol):
-    """Who asked for a run, and is told how it goes."""
+    """Whoever asked for a run, and is told how it goes."""
 
     def note(self, text: str) -> None:
-        """Take something that is to be said; may be empty."""
+        """Show a text, unless it is empty."""
 
     def update(self, tally: Tally) -> None:
-        """Take how far the run is, after each batch."""
+        """Show how far the run is; called after each batch."""
 
 
 def run_job(job: Job, front: Front, interruption: Interruption) -> RunRecord:
     """Open a run, and run it.
 
-    First the output's name is refused, then the sources, the model and its provider, the table that
-    is there, and what an unfinished run left.
+    The order of checks: the output's name, the sources, the model and its provider, the table that
+    is there, what an unfinished run left.
 
     Raises:
         SceneBatchError: What is wrong; see ``run``.
@@ -42,7 +42,7 @@ def run_job(job: Job, front: Front, interruption: Interruption) -> RunRecord:
     with interruption.held_off(), ExitStack() as stack:
         check_name(with_slashes(job.out))
         opening = begin(lambda: Session.open(job.model, job.compute))
-        # A library that is loading cannot be left, whatever is refused meanwhile.
+        # If something is refused meanwhile, wait all the same: a load cannot be broken off.
         stack.callback(wait, [opening])
         from scene_batch.pipeline.run import open_sources, run  # pyarrow loads meanwhile
 

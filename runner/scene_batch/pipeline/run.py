@@ -4,9 +4,8 @@
 
     Listing ──ImageRef──> Engine (read, decode, predict) ──rows──> StormGuard ──> Output
 
-Everything streams: what is listed, decoded, classified and not yet written is bounded by the
-read-ahead and the batch size, whatever the number of photos. The output saves its rows part by
-part; a run that was broken off begins behind the last photo that it saved.
+Everything streams: the read-ahead and the batch size bound the photos in memory. The output saves
+its rows part by part; a run that was broken off begins behind the last photo that it saved.
 """
 
 from __future__ import annotations
@@ -40,11 +39,7 @@ from scene_batch.tables.schema import schema
 
 
 def open_sources(job: Job) -> Listing:
-    """Open the sources of a job, so that what is wrong with them is said first of all.
-
-    Raises:
-        SourceError: A source is missing or cannot be listed.
-    """
+    """Open the sources of a job; SourceError if one is missing or cannot be listed."""
     return Listing(job.sources, stores=Stores(job.read_timeout), shard=job.shard)
 
 
@@ -55,20 +50,20 @@ def run(
     interruption: Interruption | None = None,
     listing: Listing | None = None,
 ) -> RunRecord:
-    """Classify every photo of a job into its table, or the rest of what was broken off.
+    """Classify every photo of a job into its table; if it was broken off, the rest of them.
 
     Args:
         job: What to do.
         predictor: The job's model, ready.
         progress: Called after each batch with the tally so far.
-        interruption: Where signals come from; a batch in hand is finished first.
+        interruption: Where signals come from; a batch that is being written is saved first.
         listing: The job's sources, opened; None: they are opened here.
 
     Returns:
         The run's record, as it was written beside the table.
 
     Raises:
-        SourceError: A source is missing, holds no photo, or does not answer, or most reads fail.
+        SourceError: A source is missing or does not answer, there is no photo, or most reads fail.
         OutputError: The table is already there, another process writes it, it cannot be written,
             or an unfinished run of another job lies there.
         AccountingError: Photos found and rows written differ: a defect, and no table.
@@ -115,11 +110,9 @@ def run(
 
 
 def _write(
-    batches: Iterator[list[Row]],
-    output: Output,
-    guard: Callable[[], AbstractContextManager[None]],
+    batches: Iterator[list[Row]], output: Output, guard: Callable[[], AbstractContextManager[None]]
 ) -> Iterator[None]:
-    """Write batch after batch; no signal counts while one is written."""
+    """Write batch after batch; ``guard`` holds signals off while one is written."""
     storm = StormGuard()
     while True:
         try:

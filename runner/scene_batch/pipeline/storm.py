@@ -1,4 +1,4 @@
-"""A storm: so many reads fail that the storage is ill, not the photos."""
+"""A storm: so many reads fail that the storage is at fault, not the photos."""
 
 from __future__ import annotations
 
@@ -10,33 +10,31 @@ from scene_batch.object_store.address import is_url
 from scene_batch.records import Row, Unreadable
 
 WINDOW = 200
-"""Photos that are looked at together: the last ones that were read."""
+"""How many photos, the last ones that were read, are looked at together."""
 MOST_WAITING = 8192
-"""Rows held back at most: of an earlier table, any number may come between two reads."""
+"""Most rows held back: any number of an earlier table's rows may come between two reads."""
 SHARE = 0.5
-"""Of the window: with so many failures the run stops."""
+"""The share of failures in the window at which the run stops."""
 
 _ALWAYS, _REMOTE = ("timeout", "fetch_failed"), ("permission",)
-"""Codes that say nothing of the photo; a right that is refused may be a key that has expired."""
+"""Codes that say nothing of the photo; a store also denies access when a key has expired."""
 
 
 class StormGuard:
     """Holds rows back while a storm may be coming, so that none of its failures is saved.
 
-    Rows pass through in order. From the first failure of the window on they wait until the window
-    has gone past; without a failure none waits. Rows of an earlier table, whose photos were not
-    read, wait in their place but are not of the window.
+    Rows pass through in order. A failure, and all rows behind it, wait until it has left the
+    window. Rows of an earlier table, whose photos were not read, do not count in the window.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Row, int]] = deque()
-        """Each with the number of photos read by then; failures as long as they are of the window,
-        and what came behind the first of them."""
+        """Rows that are held back, each with the number of photos read by then."""
         self._failures = self._read = 0
         self._storm: StormError | None = None
 
     def sift(self, rows: Sequence[Row]) -> list[Row]:
-        """Take rows, and give those that may be saved; ask ``check`` when they are."""
+        """Take rows, and return those that may be saved; call ``check`` once they are."""
         passed: list[Row] = []
         for row in rows:
             self._read += not row.kept
@@ -49,7 +47,7 @@ class StormGuard:
         return passed
 
     def check(self) -> None:
-        """Stop in a storm; what waits is dropped.
+        """Stop in a storm; the rows that wait are dropped.
 
         Raises:
             StormError: Half of the window failed.
@@ -58,18 +56,18 @@ class StormGuard:
             raise self._storm
 
     def rest(self) -> list[Row]:
-        """What still waits at the end: no storm came."""
+        """The rows that still wait at the end, when no storm came."""
         return [row for row, _ in self._waiting]
 
     def sound(self) -> list[Row]:
-        """What still waits when the run stops for another reason, up to the first remote failure.
+        """The rows that still wait when another error stops the run, to the first remote failure.
 
-        A store may fail for that reason, too; a disk's failures stay, so that the next attempt
-        comes further.
+        That failure may have the same reason as the error. A disk's failures are returned, so that
+        the next attempt gets further.
         """
         rows = self.rest()
-        ill = (i for i, row in enumerate(rows) if _failed(row) and is_url(row.ref.path))
-        return rows[: next(ill, len(rows))]
+        remote = (i for i, row in enumerate(rows) if _failed(row) and is_url(row.ref.path))
+        return rows[: next(remote, len(rows))]
 
     def _pass(self, passed: list[Row]) -> None:
         while self._waiting:

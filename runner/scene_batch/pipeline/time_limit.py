@@ -1,4 +1,4 @@
-"""Reads that may hang: each has a time limit, then it is given up and its thread replaced."""
+"""Reads that may hang: after a time limit, a read is given up and its thread replaced."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _STOPPED_SECONDS = 1.0
-"""A look that is so much later than it should be: the whole process stood still (SIGSTOP, a paused
-container), and what was being read has all of its time anew."""
+"""If a look at the reads comes so much too late, the whole process stood still (SIGSTOP, a paused
+container), and the time limit of every read begins anew."""
 
 
 class _Photo(Generic[Item, Result]):
-    """One item on its way."""
+    """An item that is being read or waits for it, and its future result."""
 
     __slots__ = ("item", "result")
 
@@ -36,19 +36,19 @@ class _Photo(Generic[Item, Result]):
 class LimitedReads(Generic[Item, Result]):
     """Reads items in threads, each within a time limit, and does what follows a read.
 
-    A thread of its own looks after the time: the caller may itself be waiting for what only these
-    threads do. On leaving, all that is still being read is given up, since others may need them.
+    Another thread watches the time limit, since the caller may be waiting for these threads.
+    Leaving gives up all reads that still go on, since other callers may need the threads.
 
     Args:
-        read: May hang; the time limit is for it alone.
-        then: What follows a read, and may take its time.
-        late: The result of an item whose read was given up.
+        read: May hang; the time limit, ``seconds``, is for it alone.
+        then: What follows a read, without a time limit.
+        late: Gives the result of an item whose read was given up.
         readers: The threads that read.
-        workers: The threads for what follows; where they are the readers, the same thread goes on.
+        workers: The threads for what follows; if they are the readers, the same thread does it.
         seconds: The time limit.
     """
 
-    def __init__(  # noqa: PLR0913 - each a part of the law
+    def __init__(  # noqa: PLR0913 - each is needed
         self,
         read: Callable[[Item], Any],
         then: Callable[[Any], Result],
@@ -60,7 +60,7 @@ class LimitedReads(Generic[Item, Result]):
     ) -> None:
         self._read_item, self._then, self._late = read, then, late
         self._readers, self._workers, self._seconds = readers, workers, seconds
-        # Who takes a photo out first decides: its thread, or the one that gives it up.
+        # Its own thread and the one that gives it up both try to take a photo out: the first wins.
         self._reading: dict[_Photo[Item, Result], tuple[threading.Thread, float]] = {}
         self._hanging: set[_Photo[Item, Result]] = set()
         self._to_replace: list[threading.Thread] = []
@@ -68,12 +68,12 @@ class LimitedReads(Generic[Item, Result]):
         self._looking = threading.Thread(target=self._look, name="scene-batch-limit", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to look after the time."""
+        """Begin to watch the time limit."""
         self._looking.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give up what is still being read."""
+        """Give up all reads that still go on."""
         self._over.set()
         self._looking.join()
         self._give_up(begun_by=time.monotonic())
@@ -85,7 +85,7 @@ class LimitedReads(Generic[Item, Result]):
 
         Raises:
             HungReadsError: As many reads hang at once as there are threads that read.
-            Exception: Whatever ``read``, ``then`` or ``items`` raised, at its place in the order.
+            Exception: Whatever ``read``, ``then`` or ``items`` raised, after the results before it.
         """
         begun: deque[_Photo[Item, Result]] = deque()
         hanging: list[_Photo[Item, Result]] = []
@@ -106,7 +106,7 @@ class LimitedReads(Generic[Item, Result]):
                     raise HungReadsError(len(hanging), self._seconds)
 
     def _read(self, photo: _Photo[Item, Result]) -> None:
-        """Read, in a thread of the readers."""
+        """Read a photo; runs in a thread of the readers."""
         self._reading[photo] = threading.current_thread(), time.monotonic()
         try:
             if photo.result.cancelled():
@@ -126,7 +126,7 @@ class LimitedReads(Generic[Item, Result]):
             self._workers.put(work)
 
     def _look(self) -> None:
-        """Give up, now and then, what takes too long."""
+        """Look now and then at the reads, and give up those that take too long."""
         wait, looked = min(1.0, self._seconds / 8), time.monotonic()
         since = looked
         while not self._over.wait(wait):
@@ -145,7 +145,7 @@ class LimitedReads(Generic[Item, Result]):
                     continue
                 self._to_replace.append(thread)
                 settle(photo.result, self._late(photo.item))
-        with suppress(RuntimeError):  # the system has no thread to spare: at the next look
+        with suppress(RuntimeError):  # the system cannot start a thread: try again at the next look
             while self._to_replace:
                 self._readers.replace(self._to_replace[-1])
                 self._to_replace.pop()

@@ -1,8 +1,8 @@
-"""A table that is there, brought up to date: its rows, merged with the photos found now."""
+"""Bring a table up to date: merge its rows with the photos that are found now."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -24,10 +24,10 @@ Item: TypeAlias = ImageRef | Row
 
 @dataclass(slots=True)
 class Update:
-    """What a run with ``--update`` goes through: the photos of a listing and the old rows, merged.
+    """The items of a run with ``--update``: the photos of a listing and the old rows, merged.
 
-    A photo that is new or changed (size, modification time) is to be classified; the row of any
-    other stays. The result has the order of a fresh run.
+    Photos that are new or changed (size, modification time) are classified; for all others the old
+    row stays. The order is that of a fresh run.
     """
 
     table: RunTable
@@ -50,11 +50,11 @@ class Update:
             yield item
 
     def refuse_nothing(self) -> None:
-        """Refuse sources without a photo."""
+        """Raise SourceError if the sources hold no photo."""
         self.listing.refuse_no_photo()
 
     def amend(self, record: RunRecord) -> RunRecord:
-        """The record as it is."""
+        """Change nothing."""
         return record
 
     def _merged(self) -> Iterator[Item]:
@@ -106,7 +106,7 @@ class Update:
 
 @dataclass(slots=True)
 class Retry:
-    """What a run with ``--retry-unreadable`` alone goes through: the old table, row by row."""
+    """The items of a run with ``--retry-unreadable`` alone: the old table, row by row."""
 
     table: RunTable
     after: ImageRef | None = None
@@ -115,7 +115,7 @@ class Retry:
     """Items yielded so far."""
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield each row that is well, and each other one's photo."""
+        """Yield each prediction as it is, and the photo of each unreadable row."""
         done = self.after.position.line or 0 if self.after else 0
         for number, row in enumerate(self.table.rows(), 1):
             if number > done:
@@ -127,10 +127,10 @@ class Retry:
                     yield reference(row.ref.path, position)
 
     def refuse_nothing(self) -> None:
-        """Nothing: it is the table that says which photos there are."""
+        """Refuse nothing: the photos are those of the table."""
 
     def amend(self, record: RunRecord) -> RunRecord:
-        """The record with what the table's own says of the listing: now nothing was listed."""
+        """Take from the table's record what comes from listing, since nothing was listed now."""
         old = self.table.record
         return replace(
             record,
@@ -141,11 +141,7 @@ class Retry:
 
 
 def table_to_update(job: Job, predictor: Predictor) -> RunTable | None:
-    """The table to bring up to date; None where a fresh one is made.
-
-    Args:
-        job: What is asked for.
-        predictor: What the run would classify with.
+    """The table to bring up to date; None if a fresh one is to be made.
 
     Raises:
         UsageError: The job's output, sources or limit do not allow it.
@@ -166,7 +162,11 @@ def table_to_update(job: Job, predictor: Predictor) -> RunTable | None:
         raise OutputError(f"{error}; replace it with --overwrite") from None
     _check_kind(table, predictor, job.shard)
     if not job.update:
-        _check_sources(table, [shown(printable(source)) for source in job.sources])
+        theirs = table.record["settings"]["sources"]
+        if theirs != [shown(printable(source)) for source in job.sources]:
+            raise OutputError(
+                f"{table.name!r} was made from {', '.join(theirs)}; name the same sources"
+            )
     return table
 
 
@@ -200,14 +200,6 @@ def _check_kind(table: RunTable, predictor: Predictor, shard: Shard | None) -> N
         )
 
 
-def _check_sources(table: RunTable, sources: Sequence[str]) -> None:
-    theirs = table.record["settings"]["sources"]
-    if theirs != list(sources):
-        raise OutputError(
-            f"{table.name!r} was made from {', '.join(theirs)}; name the same sources"
-        )
-
-
 def _check(job: Job) -> None:
     if not job.output_name.endswith(".parquet"):
         raise UsageError(
@@ -226,6 +218,6 @@ def _changed(old: ImageRef, new: ImageRef) -> bool:
 
 
 def _at(row: Row, position: Position) -> Row:
-    """A row at another position; its source stays where it is known."""
+    """Move a row to another position, but in the same source unless the position is in a list."""
     source = row.ref.position.source if position.line is None else position.source
     return moved(row, replace(position, source=source))

@@ -1,4 +1,4 @@
-"""What a run goes through: all photos of its sources, or only what a table still lacks."""
+"""The items of a run: all photos of its sources, or only those that a table lacks."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Everything:
         return iter(self.listing)
 
     def refuse_nothing(self) -> None:
-        """Refuse sources without a photo."""
+        """Raise SourceError if the sources hold no photo."""
         self.listing.refuse_no_photo()
 
     def amend(self, record: RunRecord) -> RunRecord:
-        """The record as it is."""
+        """Change nothing."""
         return record
 
 
 Work: TypeAlias = Everything | Update | Retry
-"""The items of a run, and what only its kind of work knows."""
+"""The items of a run; ``found`` counts those yielded, ``amend`` completes the run's record."""
 
 
 def choose(job: Job, listing: Listing, table: RunTable | None) -> Work:
-    """The work of a job, behind what the listing has done."""
+    """The work of a job, without what earlier attempts have done."""
     if table is None:
         return Everything(listing)
     if job.update:

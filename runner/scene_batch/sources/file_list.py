@@ -30,7 +30,7 @@ class FileList:
     """The number of this source in its job."""
 
     def __post_init__(self) -> None:
-        """Refuse a list that is not there before any work."""
+        """Refuse, before any work, a list that is not there."""
         path = Path(self.name)  # a pipe will do: @<(find …), @/dev/stdin
         if self.name != "-" and (not path.exists() or path.is_dir()):
             raise SourceNotFoundError(f"no such list: {self.name!r}; after @ comes a file's path")
@@ -41,7 +41,7 @@ class FileList:
         return self.name != "-" and Path(self.name).is_file()
 
     def sha256(self) -> str:
-        """Of its bytes, in hex.
+        """The sha256 of its bytes, in hex.
 
         Raises:
             SourceError: It cannot be read.
@@ -76,7 +76,7 @@ class FileList:
         if self.name == "-" and sys.stdin is None:
             raise SourceError("standard input is closed: @- has nothing to read")
         file = sys.stdin.fileno() if self.name == "-" else self.name
-        # surrogateescape: names that are not UTF-8 open all the same
+        # surrogateescape: even a path that is not UTF-8 opens its photo
         with open(
             file,
             encoding="utf-8-sig",

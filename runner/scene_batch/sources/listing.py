@@ -1,4 +1,4 @@
-"""Where photos come from: each source yields ``ImageRef`` in order, ``read`` gives their bytes."""
+"""Where photos come from: all sources of a job, one after the other."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ class Listing:
 
     sources: Sequence[str]
     after: ImageRef | None = None
-    """The last photo of this job that is done: those behind it follow."""
+    """The last photo that is already done: listing begins behind it."""
     stores: Stores = field(default_factory=Stores)
     shard: Shard | None = None
-    """The share of the photos that is yielded; None: all."""
+    """Yield only the photos of this shard; None: all."""
     ignored: Ignored = field(init=False)
     found: int = field(init=False, default=0)
     """Photos yielded so far."""
     seen: int = field(init=False, default=0)
-    """Photos of other shards included."""
+    """Photos seen so far, those of other shards included."""
     names: list[str] = field(init=False)
-    """The sources as their photos' paths begin."""
+    """The sources, spelt as in the paths of their photos."""
     _opened: list[Source] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Open each source, so that what is wrong is said before any work."""
+        """Open each source, so that errors come before any work."""
         self.names = [tidy(source) for source in self.sources]
         if not self.names:
             raise UsageError("no source: name a directory, a prefix, a photo or an @list")
@@ -65,17 +65,17 @@ class Listing:
 
     @property
     def continuable(self) -> bool:
-        """Whether the sources can be read again: not standard input, nor another pipe."""
+        """Whether the sources can be read again, which pipes such as standard input cannot."""
         return all(source.is_file for source in self._lists)
 
     @property
     def may_be_remote(self) -> bool:
-        """Whether photos may have to come over a network: a list is not read to find out."""
+        """Whether photos may come over a network; true for every list, which is not read yet."""
         return any(not isinstance(source, Directory | SinglePhoto) for source in self._opened)
 
     @property
     def lists(self) -> dict[str, str]:
-        """The sha256 of each list that can be read again, by name: its lines are places."""
+        """The sha256 of each list that can be read again, by name: positions are its lines."""
         return {printable(s.name): s.sha256() for s in self._lists if s.is_file}
 
     @property
@@ -83,7 +83,7 @@ class Listing:
         return [source for source in self._opened if isinstance(source, FileList)]
 
     def __iter__(self) -> Iterator[ImageRef]:
-        """Yield every photo once for each time that the sources name it, in order."""
+        """Yield the photos in order; one that a list names twice comes twice."""
         for ref in self._refs():
             self.seen += 1
             if self.shard is None or self.shard.holds(ref.path):
@@ -91,11 +91,7 @@ class Listing:
                 yield ref
 
     def refuse_no_photo(self) -> None:
-        """Refuse sources in which no photo was seen, this shard's or another's.
-
-        Raises:
-            SourceError: There was none.
-        """
+        """Raise SourceError if no photo was seen, not even of another shard."""
         if not self.seen:
             ignored = self.ignored.hidden + self.ignored.other
             raise SourceError(

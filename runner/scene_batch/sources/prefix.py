@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _PAGE = 1000
-"""Keys taken from a listing at a time: what stores send at once."""
+"""Keys that are taken from a listing at a time: as many as stores send at once."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Prefix:
         self._address = Address.parse(self.url)
 
     def check(self) -> None:
-        """Ask for the first keys, so that what is wrong is said before any work.
+        """Ask for the first keys, so that errors come before any work.
 
         Raises:
             SourceError: The prefix cannot be listed.
@@ -60,7 +60,7 @@ class Prefix:
             raise _cannot_list(self.url, cause_of(error)) from None
 
     def refs(self, after: str | None = None) -> Iterator[ImageRef]:
-        """Yield the photos below, bytewise by key, those behind ``after`` where it is given.
+        """Yield the photos under the prefix, bytewise by key, behind the path ``after`` if given.
 
         Raises:
             SourceError: The listing breaks off, holds a key that cannot be read, or has no order.
@@ -91,7 +91,7 @@ class Prefix:
         return Position(self.source, None, self.ignored.hidden, self.ignored.other)
 
     def _check_marker(self, key: str, size: int, last: str) -> None:
-        """Pass over ``x.jpg/``, which obstore shows as ``x.jpg`` and the store lists later."""
+        """Let only the marker ``x.jpg/`` be out of order: obstore shows it as ``x.jpg``."""
         if size:
             raise SourceError(
                 f"{self.url}: the store lists {key!r} after {last!r}, not in the order of keys;"
@@ -99,10 +99,10 @@ class Prefix:
             )
 
     def _objects(self, last: str | None) -> Iterator[ObjectMeta]:
-        """What lies behind a key, page after page; a page that breaks off is asked for again."""
+        """The objects behind a key; a page of them that breaks off is asked for again."""
         from obstore.exceptions import BaseError
 
-        # obstore's own retries are off: here a page is asked for again, and signals are served.
+        # obstore's own retries are off: ``ask`` repeats a page, and serves signals meanwhile.
         store = self.stores.open(self._address, "none")
         pages = _Pages(store, self._address.key or None, last)
         # In a thread, a page ahead, so that nobody waits for the store at the end of each page.
@@ -114,10 +114,8 @@ class Prefix:
                         return
                     yield from page
             except (BaseError, OSError) as error:
-                raise self._broken_off(cause_of(error)) from None
-
-    def _broken_off(self, cause: Cause) -> SourceError:
-        return SourceError(f"{_cannot_list(self.url, cause)}; then the same command continues")
+                why = _cannot_list(self.url, cause_of(error))
+                raise SourceError(f"{why}; then the same command continues") from None
 
 
 @dataclass(slots=True)
@@ -146,7 +144,7 @@ class _Pages:
         return [meta for meta in page if meta["path"] not in markers or meta["size"]]
 
     def _is_marker(self, meta: ObjectMeta) -> bool:
-        """Whether an object without bytes is no photo's, but a directory marker ``x.jpg/``."""
+        """Whether an object without bytes is a directory marker ``x.jpg/``, not a photo."""
         if meta["size"] or not has_photo_suffix(meta["path"].encode()):
             return False
         try:
@@ -154,7 +152,7 @@ class _Pages:
         except FileNotFoundError:
             return True
         except Exception as error:
-            if cause_of(error).kind != "forbidden":  # then it is a row that says so
+            if cause_of(error).kind != "forbidden":  # reading it will give a row that says so
                 raise
         return False
 
@@ -166,7 +164,7 @@ class RemotePhoto:
     url: str
     source: int
     meta: ObjectMeta | None = None
-    """What the store says of it; None where it was not asked."""
+    """What the store says of it; None if it was not asked."""
 
     def refs(self, after: str | None = None) -> Iterator[ImageRef]:
         """Yield it, unless it is done."""
@@ -175,7 +173,7 @@ class RemotePhoto:
 
 
 def find_object(url: str, stores: Stores) -> ObjectMeta | None:
-    """What a store says of the object of this name; None where there is none to be seen.
+    """What a store says of an object; None if it is missing or may not be seen.
 
     Raises:
         SourceError: The store does not answer.
@@ -192,7 +190,7 @@ def find_object(url: str, stores: Stores) -> ObjectMeta | None:
         cause = cause_of(error)
         if cause.may_pass or cause.kind == "credentials":
             raise _cannot_list(url, cause) from None
-        return None  # the answer had no body; if something is wrong, listing will say what
+        return None  # the answer gives no reason; if something is wrong, listing will tell
 
 
 def _ref(url: str, meta: ObjectMeta | None, position: Position) -> ImageRef:
@@ -203,7 +201,7 @@ def _ref(url: str, meta: ObjectMeta | None, position: Position) -> ImageRef:
 
 
 def microseconds(moment: datetime) -> int | None:
-    """Since 1970 UTC; None for 1970 itself, which is what obstore says where it does not know."""
+    """Microseconds since 1970 UTC; None for 1970 itself, obstore's word for an unknown time."""
     return (moment - _EPOCH) // timedelta(microseconds=1) or None
 
 
@@ -215,7 +213,7 @@ def _cannot_list(url: str, cause: Cause) -> SourceError:
 
 
 def _hidden_end(key: str, start: int) -> int | None:
-    """Where the first segment behind ``start`` that begins with a dot ends; None without one."""
+    """The end of the first segment behind ``start`` that begins with a dot; None without one."""
     if key.startswith(".", start):
         begin = start
     elif (dot := key.find("/.", start)) >= 0:

@@ -12,7 +12,7 @@ from typing import Self
 from scene_batch.errors import UsageError
 
 INDEX_VARIABLES = ("AWS_BATCH_JOB_ARRAY_INDEX", "JOB_COMPLETION_INDEX")
-"""Where AWS Batch's array jobs and Kubernetes' indexed jobs say which of them one is."""
+"""Variables that tell a task of AWS Batch's array jobs or Kubernetes' indexed jobs its index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Shard:
     index: int
     count: int
     is_automatic: bool = False
-    """Whether the environment gave the index; then the table is called after it."""
+    """Whether the environment gave the index, which is then in the table's name."""
 
     @classmethod
     def parse(cls, text: str, environment: Mapping[str, str] = os.environ) -> Self:
@@ -52,11 +52,11 @@ class Shard:
         return f"{self.index}/{self.count}"
 
     def holds(self, path: str) -> bool:
-        """Whether a photo is of this shard."""
+        """Whether a photo belongs to this shard."""
         return shard_index(path, self.count) == self.index
 
     def output_name(self, out: str) -> str:
-        """What the table is called: ``preds-00000-of-00003.parquet`` where it is automatic."""
+        """The table's name: ``preds-00000-of-00003.parquet`` for an automatic index."""
         if not self.is_automatic or out == "-":
             return out
         ending = f"-{self.index:05}-of-{self.count:05}"
@@ -66,5 +66,5 @@ class Shard:
 
 
 def shard_index(path: str, count: int) -> int:
-    """Which shard of ``count`` a photo is of, by the CRC-32 of its path's bytes."""
+    """The index of a photo's shard, by the CRC-32 of its path's bytes."""
     return zlib.crc32(os.fsencode(path)) % count

@@ -1,7 +1,7 @@
 """Python values into Arrow columns, by their buffers.
 
-``pa.array`` would do it, but where pandas is installed it imports that first, for a second, to
-look whether a list is one of its series.
+``pa.array`` would do it, but it first imports pandas where that is installed, which takes a second,
+to see whether a list is one of its series.
 """
 
 from __future__ import annotations

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 
 JOB = "job.json"
-"""What the run is."""
+"""What the run is asked to do, and its id."""
 FINISHED = "finished.json"
-"""The record of a run that is done but for the last steps."""
+"""The record of a run whose rows are all written: only the last steps are missing."""
 WHOLE = "whole"
 """The finished table, before it gets its name."""
 RECORD = "_run.json"
-"""The record within a data set; readers of data sets pass over names that begin with _."""
+"""The record within a data set; readers of data sets skip names that begin with ``_``."""
 LOCK = "_lock"
-"""What a process holds while it writes."""
+"""The file that a process locks while it writes."""
 PARTIAL = ".partial"
-"""How the name of what is being written ends."""
+"""The suffix of files that are being written."""
 
 PARTIALS = tuple(f"{name}{PARTIAL}" for name in ("part", WHOLE, "job", JOB, FINISHED, RECORD))
 
@@ -28,5 +28,5 @@ def part_name(number: int) -> str:
 
 
 def is_part(name: str) -> bool:
-    """Whether a part has that name."""
+    """Whether it is the name of a part."""
     return bool(_PART.fullmatch(name))

@@ -11,23 +11,23 @@ import pyarrow.parquet as pq
 from scene_batch.tables.schema import schema
 
 ROW_GROUP_ROWS = 65_536
-"""Rows in a row group at most: large enough to scan fast."""
+"""Most rows in a row group: large enough to scan fast."""
 ROW_GROUP_BYTES = 4_500_000
-"""What a row group holds in memory while it fills, at most; reached first where rows are wide."""
+"""Most bytes in memory of a row group that is being filled: reached first where rows are wide."""
 
 PART_GROUP_ROWS = 8192
-"""Of a part's row groups, and so of what is joined at a time: small, and read without threads, so
-that joining a million rows takes the memory that the run had."""
+"""Most rows in a part's row group, and so joined at a time: few, so that joining a million rows
+takes no more memory than the run."""
 
 _PAGE_BYTES = 65_536
-"""A sixteenth of Arrow's own: a column's encoder holds a page."""
+"""A sixteenth of Arrow's default: the encoder of each column holds a page in memory."""
 
 _REPEATING = ["class", "status", "error", "top_k.list.element.class"]
-"""Columns worth a dictionary: paths, sizes and probabilities are hardly ever twice the same."""
+"""Columns worth a dictionary: paths, sizes and probabilities hardly ever repeat."""
 
 
 class ParquetFile:
-    """Writes one Parquet file; without its footer, which ``finish`` writes, it is unreadable."""
+    """Writes one Parquet file, which cannot be read before ``finish`` writes its footer."""
 
     def __init__(self, path: Path, group_rows: int = ROW_GROUP_ROWS) -> None:
         self._writer = pq.ParquetWriter(
@@ -70,5 +70,5 @@ class ParquetFile:
         self._writer.close()
 
     def abandon(self) -> None:
-        """Let go of the file; what is in it does not count."""
+        """Close the file, which stays incomplete."""
         self._writer.close()

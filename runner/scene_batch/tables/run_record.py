@@ -1,4 +1,4 @@
-"""The record of a run: what came of it, beside its table and in a Parquet file's metadata."""
+"""The record of a run: what came of it, and how long it took."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RunRecord:
     """The record that lies beside the output, and in a Parquet file's metadata."""
 
     job: str
-    """The sha256 of all that decides the rows, but for a table that was brought up to date."""
+    """The sha256 of all that decides the rows, leaving out the table that was updated."""
     photos: int
     photos_per_source: Sequence[int]
     ok: int

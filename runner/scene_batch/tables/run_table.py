@@ -40,29 +40,29 @@ class RunTable:
     record: dict[str, Any]
     """The record of the run that wrote it."""
     state: dict[str, Any]
-    """Tells it from any other table that was there before or after."""
+    """Its size, and its modification time or ETag: another table of this name differs in them."""
     _files: tuple[Path, ...]
 
     @classmethod
     def open(cls, name: str) -> Self:
-        """Open a table by its name; one in a bucket is fetched for as long as this object lives.
+        """Open a table; one in a bucket is fetched into a folder that lives as long as this object.
 
         Raises:
-            TableError: It is not there, or no run wrote it, or not all of it is there.
-            StoreError: Its store does not give it.
+            TableError: It is missing, no run wrote it, or rows are missing in it.
+            StoreError: Its store does not answer, or refuses.
         """
         if not is_url(name):
             return cls._read(name, Path(name), _local_state(name))
-        kept = tempfile.mkdtemp(prefix="scene-batch-")
+        folder = tempfile.mkdtemp(prefix="scene-batch-")
         try:
             with _telling(name):
                 meta = ask(lambda: _head(name))
-                path = _fetch(name, meta, Path(kept))
+                path = _fetch(name, meta, Path(folder))
             table = cls._read(name, path, _remote_state(meta))
         except BaseException:
-            shutil.rmtree(kept, ignore_errors=True)  # a thread may still write into it
+            shutil.rmtree(folder, ignore_errors=True)  # a thread may still write into it
             raise
-        weakref.finalize(table, shutil.rmtree, kept, ignore_errors=True)
+        weakref.finalize(table, shutil.rmtree, folder, ignore_errors=True)
         return table
 
     @classmethod
@@ -91,7 +91,7 @@ class RunTable:
         return list(self.record["classes"])
 
     def is_replaced(self) -> bool:
-        """Whether another table stands under its name since it was opened."""
+        """Whether the table was replaced or removed since it was opened."""
         try:
             if not is_url(self.name):
                 return _local_state(self.name) != self.state
@@ -136,7 +136,7 @@ def _remote_state(meta: ObjectMeta) -> dict[str, Any]:
 
 
 def _fetch(name: str, meta: ObjectMeta, folder: Path) -> Path:
-    """A table of a bucket as a local file, or a data set as a local folder."""
+    """Copy a table from a bucket into a local file, or a data set into a local folder."""
     store, key = Stores().find(name, "long")
     if not name.endswith("/"):
         return _download(store, meta, folder / "table")

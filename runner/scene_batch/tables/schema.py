@@ -22,8 +22,7 @@ from scene_batch.tables.arrow_buffers import lists, numbers, strings
 
 STATUS_OK, STATUS_UNREADABLE = "ok", "unreadable"
 RECORD_KEY = "scene_batch.run"
-"""Of the run's record in a Parquet file's metadata."""
-
+"""The key of the run's record in a Parquet file's metadata."""
 
 _TOP = pa.struct([("class", pa.string()), ("probability", pa.float32())])
 _MOMENT = pa.timestamp("us", tz="UTC")
@@ -102,7 +101,7 @@ def plain_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
 
     Probabilities have the fewest digits that give the same float32 back; times are ISO 8601.
     """
-    # Without its time zone: Python's would be imported for it, which a signal could break off.
+    # Without a time zone, so that no time zone module is imported, which a signal could break off.
     naive = batch["modified_at"].cast(pa.timestamp("us"))
     batch = batch.set_column(batch.schema.get_field_index("modified_at"), "modified_at", naive)
     for row in batch.to_pylist():

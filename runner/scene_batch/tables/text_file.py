@@ -22,7 +22,7 @@ class _TextFile:
         self._file.close()
 
     def abandon(self) -> None:
-        """Let go of the file; what is in it does not count."""
+        """Close the file, which stays incomplete."""
         self._file.close()
 
 
