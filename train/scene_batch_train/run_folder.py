@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import fcntl
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scene_batch.errors import OutputBusyError, OutputExistsError, TrainingError
+from scene_batch.file_lock import lock
 from scene_batch.model.preprocess import Preprocess
 from scene_batch_train.continuing import finish_exchange
 from scene_batch_train.recipe import Recipe
@@ -86,18 +87,19 @@ class RunFolder:
         """
         new = not self.config.exists()
         self._checkpoints.mkdir(parents=True, exist_ok=True)
-        with (self._checkpoints / "lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with (self._checkpoints / "lock").open("a") as file:
+            if not lock(file.fileno()):
                 raise OutputBusyError(
                     f"another process trains in {str(self.path)!r}; wait, or give another --out"
-                ) from None
+                )
             try:
                 yield
             except BaseException:
                 if new and not any(self._checkpoints.glob("*.backup")):
-                    shutil.rmtree(self.path)
+                    shutil.rmtree(self.path, ignore_errors=True)
+                    if sys.platform == "win32":  # which deletes no open file
+                        file.close()
+                        shutil.rmtree(self.path, ignore_errors=True)
                 raise
 
     @property
