@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
+import time
 from collections.abc import Sequence
 from typing import Self
 
@@ -13,6 +15,8 @@ from scene_batch.outputs.tally import Tally
 from scene_batch.records import ImageRef, Row
 from scene_batch.tables.schema import to_record_batch
 from scene_batch.tables.text_file import json_lines
+
+_LOOK_SECONDS = 0.02
 
 
 class StreamedOutput:
@@ -43,10 +47,12 @@ class StreamedOutput:
                 try:
                     left = left[os.write(self._descriptor, left) :]
                 except BlockingIOError:  # whoever shares it made it so
-                    select.select([], [self._descriptor], [])
+                    _wait_for_room(self._descriptor)
         except BrokenPipeError:  # `| head` is no defect: click ends without a word
             raise
         except OSError as error:
+            if sys.platform == "win32" and error.errno == errno.EINVAL:  # its word for the same
+                raise BrokenPipeError(errno.EPIPE, error.strerror) from None
             raise OutputError(f"cannot write to standard output: {error.strerror}") from error
         self.tally.add(rows)
 
@@ -67,3 +73,11 @@ class StreamedOutput:
 
     def __exit__(self, *_: object) -> None:
         """Nothing is open."""
+
+
+def _wait_for_room(descriptor: int) -> None:
+    """Wait until a pipe takes more; Windows cannot be asked, its ``select`` knows sockets alone."""
+    if sys.platform == "win32":
+        time.sleep(_LOOK_SECONDS)
+    else:
+        select.select([], [descriptor], [])
