@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import platform
 import sys
 import tempfile
 import time
@@ -157,7 +157,7 @@ def _words(setting: Setting, photos_per_second: float) -> str:
 def _config(setting: Setting, model: Path | None) -> str:
     compute = setting.compute
     lines = [
-        f"# Measured by scene-batch bench on {os.uname().nodename}, {time.strftime('%Y-%m-%d')}.",
+        f"# Measured by scene-batch bench on {platform.node()}, {time.strftime('%Y-%m-%d')}.",
         "[run]",
         # A JSON string is a TOML one.
         *([f"model = {json.dumps(str(model.resolve()), ensure_ascii=False)}"] if model else []),

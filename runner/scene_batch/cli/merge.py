@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import resource
+import sys
 from contextlib import suppress
 
 import click
 
 from scene_batch.cli.config import config_option
 from scene_batch.cli.progress import told
+
+_MOST_ON_MACOS = 10_240
+"""OPEN_MAX of its limits.h: setrlimit(2)."""
 
 
 @click.command("merge")
@@ -42,7 +45,16 @@ def command(
 
 
 def _allow_many_files() -> None:
-    """Each shard is an open file; the usual limit of 1,024 is only where it begins."""
+    """Each shard is an open file; the usual limit of 1,024 (macOS: 256) is only where it begins.
+
+    Windows has none that could be raised: thousands may be open.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # some systems allow no limit to be named
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for limit in (hard, _MOST_ON_MACOS):
+        with suppress(ValueError, OSError):  # macOS names a limit that it does not allow
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            return
