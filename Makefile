@@ -20,8 +20,9 @@ lint: ## format and lint rules, the directions of imports, the Dockerfiles
 	ruff check --quiet
 	hadolint Dockerfile.cpu Dockerfile.gpu
 
-types: ## strict types
-	mypy
+types: ## strict types, as each system sees them
+	@for system in linux darwin win32; do \
+		mypy --platform $$system --cache-dir .mypy_cache/$$system || exit 1; done
 
 test: ## the tests
 	pytest
