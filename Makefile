@@ -21,9 +21,8 @@ lint: ## format and lint rules, the directions of imports, the Dockerfiles
 	hadolint Dockerfile.cpu Dockerfile.gpu
 
 types: ## strict types, as each system sees them
-	mypy --platform linux
-	mypy --platform darwin
-	mypy --platform win32
+	@for system in linux darwin win32; do \
+		mypy --platform $$system --cache-dir .mypy_cache/$$system || exit 1; done
 
 test: ## the tests
 	pytest

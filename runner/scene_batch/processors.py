@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-
-from scene_batch.platforms import allowed_cpus
 
 _CGROUPS, _MINE = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def usable_cpus(cgroups: Path = _CGROUPS, mine: Path = _MINE) -> int:
     """The smaller of the affinity mask and the cgroups' CPU quota, at least 1.
+
+    Both are Linux's: elsewhere these are all processors of the machine.
 
     ONNX Runtime sizes its thread pool from the host's cores and is blind to quotas
     (onnxruntime#29510).
@@ -21,9 +22,16 @@ def usable_cpus(cgroups: Path = _CGROUPS, mine: Path = _MINE) -> int:
         cgroups: Where the cgroups are mounted.
         mine: Says which of them this process is in.
     """
-    allowed = allowed_cpus()
+    allowed = _allowed()
     quotas = [quota for folder in _folders(cgroups, mine) if (quota := _quota(folder))]
     return max(1, min(allowed, math.ceil(min(quotas, default=allowed))))
+
+
+def _allowed() -> int:
+    """The processors of the affinity mask; all of the machine's where Python knows no mask."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _folders(cgroups: Path, mine: Path) -> Iterator[Path]:

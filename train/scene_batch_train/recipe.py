@@ -135,7 +135,7 @@ class Recipe:
             UsageError: It is no TOML, or a key or a value is not known.
         """
         try:
-            tables = tomllib.loads(path.read_text())
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise UsageError(f"cannot read the config {str(path)!r}: {error}") from None
         if not isinstance(tables.get("train"), dict):

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from scene_batch.errors import OutputBusyError, OutputExistsError, TrainingError
+from scene_batch.file_lock import lock
 from scene_batch.model.preprocess import Preprocess
-from scene_batch.platforms import try_lock
 from scene_batch_train.continuing import finish_exchange
 from scene_batch_train.recipe import Recipe
 
@@ -86,8 +87,8 @@ class RunFolder:
         """
         new = not self.config.exists()
         self._checkpoints.mkdir(parents=True, exist_ok=True)
-        with (self._checkpoints / "lock").open("a") as lock:
-            if not try_lock(lock.fileno()):
+        with (self._checkpoints / "lock").open("a") as file:
+            if not lock(file.fileno()):
                 raise OutputBusyError(
                     f"another process trains in {str(self.path)!r}; wait, or give another --out"
                 )
@@ -95,7 +96,10 @@ class RunFolder:
                 yield
             except BaseException:
                 if new and not any(self._checkpoints.glob("*.backup")):
-                    shutil.rmtree(self.path)
+                    shutil.rmtree(self.path, ignore_errors=True)
+                    if sys.platform == "win32":  # which deletes no open file
+                        file.close()
+                        shutil.rmtree(self.path, ignore_errors=True)
                 raise
 
     @property

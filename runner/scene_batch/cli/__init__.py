@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import io
 import os
 import sys
 from dataclasses import dataclass
@@ -132,6 +133,7 @@ def program() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    _speak_utf_8()
     try:
         main(prog_name="scene-batch")
     except SystemExit as end:
@@ -145,3 +147,11 @@ def program() -> None:
             raise end from None
         atexit._run_exitfuncs()  # what would have been done at the end, temporary files among it
         os._exit(end.code)
+
+
+def _speak_utf_8() -> None:
+    """Write UTF-8 to pipes and files, as elsewhere: Windows has an alphabet for each country."""
+    if sys.platform == "win32":
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding="utf-8", errors=stream.errors)

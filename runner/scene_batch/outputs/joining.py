@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scene_batch.errors import AccountingError
+from scene_batch.outputs.local_storage import sync
 from scene_batch.outputs.part import part_metadata, ref_from_json
 from scene_batch.outputs.storage import Storage
-from scene_batch.platforms import sync
 from scene_batch.records import ImageRef
 from scene_batch.tables.names import PARTIAL, WHOLE, part_name
 from scene_batch.tables.parquet_file import PART_GROUP_ROWS, ParquetFile

@@ -6,16 +6,16 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from scene_batch.errors import OutputBusyError, OutputError
-from scene_batch.platforms import longest_name, sync, try_lock
+from scene_batch.file_lock import lock
 from scene_batch.tables.names import FINISHED, JOB, LOCK, PARTIAL, PARTIALS, RECORD, WHOLE, is_part
 
-_DELETES_OPEN_FILES = sys.platform != "win32"
-"""Whether what is open can be deleted and moved; else the lock is let go before the last steps."""
 _LONGEST_ENDING = f".run.json{PARTIAL}"
+_LONGEST_NAME = 255
+"""Of a file, in bytes, where the system does not say: Windows counts UTF-16, never more of them."""
 
 
 class LocalStorage:
@@ -41,7 +41,7 @@ class LocalStorage:
         """
         path, folder = self._path, self._path.parent
         check_folder(folder)
-        if len(os.fsencode(path.name)) + len(_LONGEST_ENDING) > longest_name(folder):
+        if len(os.fsencode(path.name)) + len(_LONGEST_ENDING) > _longest_name(folder):
             raise OutputError(f"the name {path.name!r} is too long for its folder; shorten it")
         if path.is_dir() and not self._is_data_set:
             raise OutputError(f"{str(path)!r} is a directory; name a file in --out")
@@ -106,21 +106,19 @@ class LocalStorage:
     def delete(self, names: Sequence[str]) -> None:
         """Delete files of the folder, one after the other."""
         for name in names:
-            (self._folder / name).unlink(missing_ok=True)
+            if name == LOCK:
+                self._delete_lock()
+            else:
+                (self._folder / name).unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Take away what is left of the folder; that the run is finished goes last."""
         if not self._folder.is_dir():
             return
-        if _DELETES_OPEN_FILES:
+        with suppress(OutputBusyError):  # another process was quick to begin its own run there
             self.delete([*PARTIALS, LOCK, FINISHED])
-        else:
-            self.delete([*PARTIALS, FINISHED])
-            self.release()
-        with suppress(OSError):  # another process was quick to begin its own run there
-            if not _DELETES_OPEN_FILES:
-                self.delete([LOCK])
-            self._folder.rmdir()
+            with suppress(OSError):
+                self._folder.rmdir()
 
     def is_published(self) -> bool:
         """Whether the table has left the folder."""
@@ -139,15 +137,32 @@ class LocalStorage:
         """Make the folder the data set: its parts and the record."""
         self.write(RECORD, record)
         self.delete([JOB, FINISHED])
+        if sys.platform == "win32":  # which moves no folder with an open file in it
+            self._delete_lock()
         if self._path.exists():
             _remove_data_set(self._replaced)
             self._path.rename(self._replaced)
-        if not _DELETES_OPEN_FILES:
-            self.release()
         self._folder.rename(self._path)
         (self._path / LOCK).unlink(missing_ok=True)
         sync(self._path.parent)
         _remove_data_set(self._replaced)
+
+    def _delete_lock(self) -> None:
+        """Delete the lock's file while it is held: whoever waits for it looks for a new one.
+
+        Windows deletes no open file: there it is let go of first.
+
+        Raises:
+            OutputBusyError: There, another process was quick to hold it.
+        """
+        if sys.platform != "win32":
+            (self._folder / LOCK).unlink(missing_ok=True)
+            return
+        self.release()
+        try:
+            (self._folder / LOCK).unlink(missing_ok=True)
+        except PermissionError:
+            raise _busy(self._folder) from None
 
 
 def check_folder(folder: Path) -> None:
@@ -176,26 +191,64 @@ def _remove_data_set(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _longest_name(folder: Path) -> int:
+    """The longest name of a file that a folder takes, in bytes."""
+    return os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else _LONGEST_NAME
+
+
 def _hold(folder: Path) -> int:
+    """Make a folder and lock it; closing the descriptor lets go of it."""
     while True:
         folder.mkdir(exist_ok=True)
         try:
-            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # its owner has just finished and taken it away
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # its owner has just finished and deleted it
             continue
-        with ExitStack() as opened:
-            opened.callback(os.close, lock)
-            if not try_lock(lock):
-                raise OutputBusyError.being_written(str(folder)[: -len(".parts")])
-            with suppress(FileNotFoundError):
-                if os.fstat(lock).st_ino == (folder / LOCK).stat().st_ino:
-                    opened.pop_all()
-                    return lock
+        try:
+            if not lock(descriptor):
+                raise _busy(folder)
+            if os.fstat(descriptor).st_ino == (folder / LOCK).stat().st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _busy(folder: Path) -> OutputBusyError:
+    return OutputBusyError.being_written(str(folder)[: -len(".parts")])
 
 
 def _write_whole(path: Path, text: str) -> None:
     partial = Path(f"{path}{PARTIAL}")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_text(text, encoding="utf-8", newline="\n")
     sync(partial)
     partial.replace(path)
     sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make what is written survive a power loss; for a folder, its names.
+
+    Windows opens no folder; its file system keeps a journal of names by itself.
+    """
+    if sys.platform == "win32" and path.is_dir():
+        return
+    # Windows syncs only what is open for writing; elsewhere a folder cannot be opened for that.
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        _flush(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush(descriptor: int) -> None:
+    if sys.platform == "darwin":  # whose fsync leaves it in the drive's own memory
+        import fcntl
+
+        with suppress(OSError):  # a network disk does not take it
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
@@ -15,7 +16,7 @@ from scene_batch.records import ImageRef, Row
 from scene_batch.tables.schema import to_record_batch
 from scene_batch.tables.text_file import json_lines
 
-_NAP_SECONDS = 0.01
+_LOOK_SECONDS = 0.02
 
 
 class StreamedOutput:
@@ -46,10 +47,12 @@ class StreamedOutput:
                 try:
                     left = left[os.write(self._descriptor, left) :]
                 except BlockingIOError:  # whoever shares it made it so
-                    _wait_for(self._descriptor)
+                    _wait_for_room(self._descriptor)
         except BrokenPipeError:  # `| head` is no defect: click ends without a word
             raise
         except OSError as error:
+            if sys.platform == "win32" and error.errno == errno.EINVAL:  # its word for the same
+                raise BrokenPipeError(errno.EPIPE, error.strerror) from None
             raise OutputError(f"cannot write to standard output: {error.strerror}") from error
         self.tally.add(rows)
 
@@ -72,9 +75,9 @@ class StreamedOutput:
         """Nothing is open."""
 
 
-def _wait_for(descriptor: int) -> None:
-    """Wait until a stream takes more; Windows can ask that of sockets alone."""
+def _wait_for_room(descriptor: int) -> None:
+    """Wait until a pipe takes more; Windows cannot be asked, its ``select`` knows sockets alone."""
     if sys.platform == "win32":
-        time.sleep(_NAP_SECONDS)
+        time.sleep(_LOOK_SECONDS)
     else:
         select.select([], [descriptor], [])

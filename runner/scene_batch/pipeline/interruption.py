@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,8 +12,16 @@ from typing import Any, Self
 
 from scene_batch.errors import Interrupted
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Windows delivers the first alone, by Ctrl-C; a process that is ended there is killed."""
+
+def _signals() -> dict[int, int]:
+    """The signals that end a command, each with the one that it counts as.
+
+    Windows says SIGBREAK for Ctrl-Break, a window that is closed and a shutdown: its SIGTERM.
+    """
+    counts_as: dict[int, int] = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM}
+    if sys.platform == "win32":
+        counts_as[signal.SIGBREAK] = signal.SIGTERM
+    return counts_as
 
 
 class Interruption:
@@ -30,7 +39,7 @@ class Interruption:
     def __enter__(self) -> Self:
         """Take the signals over."""
         # What is ignored stays so: a job in the background of a script, or under nohup.
-        taken = [n for n in SIGNALS if signal.getsignal(n) != signal.SIG_IGN]
+        taken = [n for n in _signals() if signal.getsignal(n) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._take) for number in taken}
         return self
 
@@ -51,6 +60,7 @@ class Interruption:
             raise Interrupted(self._number)
 
     def _take(self, number: int, _: FrameType | None) -> None:
+        number = _signals()[number]
         if self._number is not None:
             os._exit(128 + number)
         self._number = number

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scene_batch.errors import UsageError
 from scene_batch.model.compute_options import AUTO, ComputeOptions
-from scene_batch.platforms import with_slashes
+from scene_batch.sources.directory import with_slashes
 from scene_batch.sources.shard import Shard
 
 

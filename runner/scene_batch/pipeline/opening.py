@@ -11,7 +11,7 @@ from scene_batch.model.session import Session
 from scene_batch.outputs.name import STANDARD_OUTPUT, check_name
 from scene_batch.pipeline.interruption import Interruption
 from scene_batch.pipeline.job import Job
-from scene_batch.platforms import with_slashes
+from scene_batch.sources.directory import with_slashes
 from scene_batch.threads import begin
 
 if TYPE_CHECKING:

@@ -51,7 +51,8 @@ class Directory:
         try:
             status = os.stat(folder)  # noqa: PTH116 - bytes, which pathlib does not take
             inode = (status.st_dev, status.st_ino)
-            if inode in above:  # a link back to a folder that we are in
+            # A link back to a folder that we are in; 0 is no number (some network disks on Windows)
+            if status.st_ino and inode in above:
                 return
             names, hidden, other = _names(folder)
         except FileNotFoundError:
@@ -60,8 +61,10 @@ class Directory:
             raise _cannot_list(folder, "it is gone") from None
         except OSError as error:
             raise _cannot_list(folder, error.strerror) from None
+        # By slashes on every system: paths, their order and shards are the same on all.
+        begin = b"" if folder == b"." else folder.removesuffix(b"/") + b"/"
         for name in names:
-            path = name if folder == b"." else folder.rstrip(b"/") + b"/" + name
+            path = begin + name
             if path <= after and not after.startswith(path):
                 continue
             if name.endswith(b"/"):
@@ -116,9 +119,14 @@ def has_photo_suffix(name: bytes) -> bool:
 _SUFFIX_BYTES = tuple(suffix.encode() for suffix in PHOTO_SUFFIXES)
 
 
+def with_slashes(path: str, separator: str = os.sep) -> str:
+    r"""A local path as rows hold it on every system: ``C:\photos\a.jpg`` as ``C:/photos/a.jpg``."""
+    return path if separator == "/" else path.replace(separator, "/")
+
+
 def image_ref(path: bytes, position: Position) -> ImageRef:
     """A local photo with its size and time; without them where it is gone or not a file."""
-    name = os.fsdecode(path)
+    name = with_slashes(os.fsdecode(path))
     try:
         status = os.stat(path)  # noqa: PTH116 - bytes, which pathlib does not take
     except (OSError, ValueError):  # ValueError: a NUL byte in a list's line

@@ -14,7 +14,6 @@ from typing import TextIO
 
 from scene_batch.errors import SourceError, SourceNotFoundError
 from scene_batch.object_store.address import is_url
-from scene_batch.platforms import with_slashes
 from scene_batch.records import ImageRef, Position
 from scene_batch.sources.directory import image_ref
 
@@ -132,5 +131,5 @@ def reference(path: str, position: Position) -> ImageRef:
     return (
         ImageRef(path, position=position)
         if is_url(path)
-        else image_ref(os.fsencode(with_slashes(path)), position)
+        else image_ref(os.fsencode(path), position)
     )

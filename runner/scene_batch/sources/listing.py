@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import TypeAlias
 
 from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
 from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url, shown
 from scene_batch.object_store.stores import Stores
-from scene_batch.platforms import with_slashes
 from scene_batch.records import ImageRef, Position, printable
-from scene_batch.sources.directory import Directory, Ignored, image_ref
+from scene_batch.sources.directory import Directory, Ignored, image_ref, with_slashes
 from scene_batch.sources.file_list import FileList, reference
 from scene_batch.sources.prefix import Prefix, RemotePhoto, find_object
 from scene_batch.sources.reading import Fetched, Reader, read
@@ -145,23 +145,27 @@ class SinglePhoto:
 Source: TypeAlias = Directory | FileList | Prefix | RemotePhoto | SinglePhoto
 
 
-def tidy(source: str) -> str:
+def tidy(source: str, paths: ModuleType = os.path) -> str:
     """A source as typed, without a leading ``./`` and doubled or trailing slashes.
 
     Nothing is resolved: what the table says opens as it stands.
+
+    Args:
+        source: What was typed.
+        paths: The rules of local paths: ``posixpath`` or ``ntpath``.
     """
     if source.startswith("@"):
         return source
     scheme, separator, rest = source.partition("://")
-    if separator:
+    if separator and len(scheme) > 1:  # a single letter is a drive
         if scheme not in BUCKET_SCHEMES:
             return source
         return f"{scheme}://{'/'.join(part for part in rest.split('/') if part)}"
-    source = with_slashes(source)
-    root = "/" if source.startswith("/") else ""
-    if root and os.sep == "\\" and source.startswith("//"):  # a share of a Windows network
-        root = "//"
-    parts = [part for part in source.split("/") if part]
+    drive, rest = paths.splitdrive(with_slashes(source, paths.sep))
+    if drive.endswith(":"):
+        rest = rest or "."  # the folder where one is on that drive
+    root = f"{drive}/" if rest.startswith("/") else drive
+    parts = [part for part in rest.split("/") if part]
     while len(parts) > 1 and parts[0] == ".":
         del parts[0]
     name = root + "/".join(parts)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from scene_batch.errors import SceneBatchError
@@ -12,7 +14,6 @@ from scene_batch.object_store.address import is_url
 from scene_batch.object_store.asking import ask_here
 from scene_batch.object_store.causes import ShortReadError, cause_of
 from scene_batch.object_store.stores import Stores
-from scene_batch.platforms import read_flags
 from scene_batch.records import ImageRef, Unreadable, UnreadableCode
 from scene_batch.sources.prefix import microseconds
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 30
 """The largest encoded photo read into memory."""
 
-_FLAGS = read_flags()
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""A FIFO named x.jpg must not hang, where there are any; regular files do not know that flag.
+Windows would take some bytes for ends of lines, or of the file."""
+
 _RETRY_SHARE = 0.5
 """Of the time limit: the last attempt begins before that, and still has time to end."""
 
@@ -116,16 +120,22 @@ def _too_large(ref: ImageRef, size: int) -> Unreadable:
     return Unreadable(ref, "too_large", f"{size} bytes are over {MAX_BYTES}")
 
 
+def _not_a_file(ref: ImageRef) -> Unreadable:
+    return Unreadable(ref, "not_a_file", "not a regular file")
+
+
 def _read_local(ref: ImageRef) -> bytes | Unreadable:
     try:
         return _read_file(ref)
     except (FileNotFoundError, NotADirectoryError):
         return Unreadable(ref, "missing", "no such file")
     except PermissionError:
-        if os.path.isdir(ref.path):  # noqa: PTH112 - Windows opens no folders
-            return Unreadable(ref, "not_a_file", "not a regular file")
+        if Path(ref.path).is_dir():  # which Windows does not open
+            return _not_a_file(ref)
         return Unreadable(ref, "permission", "no permission to read it")
     except OSError as error:
+        if error.errno == errno.EINVAL:  # letters that no name may have: on Windows ? and others
+            return Unreadable(ref, "missing", "not a path")
         return Unreadable(ref, "fetch_failed", error.strerror or type(error).__name__)
     except ValueError:  # a NUL byte in a list's line
         return Unreadable(ref, "missing", "not a path")
@@ -137,7 +147,7 @@ def _read_file(ref: ImageRef) -> bytes | Unreadable:
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
-            return Unreadable(ref, "not_a_file", "not a regular file")
+            return _not_a_file(ref)
         if status.st_size > MAX_BYTES:
             return _too_large(ref, status.st_size)
         parts = []

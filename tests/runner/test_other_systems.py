@@ -1,9 +1,8 @@
-"""Systems that lack what Linux has: each substitute, and whole commands with nothing but those."""
+"""Whole commands on systems that lack what Linux has: the same tables."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -12,14 +11,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from scene_batch import platforms
 from scene_batch.model.predictor import Predictor
-from scene_batch.outputs import streamed
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
-from scene_batch.records import Position
-from scene_batch.sources.file_list import reference
-from scene_batch.sources.listing import tidy
 from support import process_environment
 
 _AS_ON_MACOS = "import os; del os.sched_getaffinity\n"
@@ -27,8 +21,8 @@ _AS_ON_MACOS = "import os; del os.sched_getaffinity\n"
 # What imports libraries first: their own code for Windows needs Windows.
 _AS_ON_WINDOWS = textwrap.dedent(
     """
-    import errno, fcntl, importlib.metadata, os, platform, shutil, subprocess, sys, tempfile, types
-    import sysconfig, uuid
+    import errno, fcntl, importlib.metadata, os, platform, shutil, signal, subprocess, sys, types
+    import sysconfig, tempfile, uuid
     import click, numpy, obstore.store, onnxruntime, PIL.Image, pyarrow.parquet, tenacity, tqdm
     from onnxruntime.capi import onnxruntime_pybind11_state
 
@@ -37,7 +31,7 @@ _AS_ON_WINDOWS = textwrap.dedent(
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, size)
         except OSError:
-            raise OSError(errno.EDEADLK, "another process has it") from None
+            raise PermissionError(errno.EACCES, "another process has it") from None
 
     sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
     sys.modules["fcntl"] = sys.modules["resource"] = None
@@ -50,7 +44,7 @@ _AS_ON_WINDOWS = textwrap.dedent(
         return really_open(path, flags, *mode, **more)
     os.open = no_folders
     sysconfig.get_config_vars(), platform.uname()
-    shutil._use_fd_functions = False
+    shutil._use_fd_functions, signal.SIGBREAK = False, signal.SIGUSR1
     sys.platform = "win32"
     """
 )
@@ -134,59 +128,3 @@ def test_two_processes_cannot_write_one_output_on_windows(
     assert done.returncode == 1
     assert b"another process is writing" in done.stderr
     assert _run(_AS_ON_WINDOWS, words).returncode == 0
-
-
-def test_the_module_is_the_command() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "scene_batch", "--version"],
-        env=process_environment(),
-        capture_output=True,
-        check=True,
-    )
-    assert done.stdout.startswith(b"scene-batch, version ")
-
-
-def test_where_a_system_cannot_say_there_is_a_plain_answer(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delattr(os, "sched_getaffinity")
-    assert platforms.allowed_cpus() == os.cpu_count()
-    monkeypatch.delattr(os, "pathconf")
-    assert platforms.longest_name(tmp_path) == 255
-
-
-def test_files_are_read_byte_by_byte_and_fifos_do_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert platforms.read_flags() & os.O_NONBLOCK
-    monkeypatch.delattr(os, "O_NONBLOCK")
-    monkeypatch.setattr(os, "O_BINARY", 0x8000, raising=False)
-    assert platforms.read_flags() == os.O_RDONLY | 0x8000
-
-
-@pytest.mark.parametrize(
-    ("typed", "row"),
-    [
-        ("C:\\photos\\sea\\", "C:/photos/sea"),
-        (".\\photos", "photos"),
-        ("\\\\nas\\share\\photos", "//nas/share/photos"),
-        ("photos/sea", "photos/sea"),
-        ("s3://bucket/a\\b", "s3://bucket/a\\b"),
-    ],
-)
-def test_rows_hold_slashes_whatever_is_typed(
-    typed: str, row: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "sep", "\\")
-    assert tidy(typed) == row
-    assert platforms.with_slashes("a\\b") == "a/b"
-    assert reference("day\\1.jpg", Position()).path == "day/1.jpg"
-
-
-def test_a_backslash_is_a_letter_like_others_elsewhere() -> None:
-    assert tidy("a\\b") == "a\\b"
-    assert reference("day\\1.jpg", Position()).path == "day\\1.jpg"
-
-
-def test_a_full_pipe_is_waited_for_without_select(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr(streamed.select, "select", lambda *_: pytest.fail("Windows has none"))
-    streamed._wait_for(1)
