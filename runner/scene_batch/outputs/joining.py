@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from scene_batch.errors import AccountingError
 from scene_batch.outputs.local_storage import sync
-from scene_batch.outputs.part import part_metadata, ref_from_json
+from scene_batch.outputs.part_metadata import part_metadata, ref_from_json
 from scene_batch.outputs.storage import Storage
 from scene_batch.records import ImageRef
 from scene_batch.tables.names import PARTIAL, WHOLE, part_name

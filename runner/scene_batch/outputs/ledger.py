@@ -16,7 +16,7 @@ from uuid import uuid4
 import pyarrow.parquet as pq
 
 from scene_batch.errors import LedgerError, OutputBusyError
-from scene_batch.outputs.part import part_metadata, ref_from_json
+from scene_batch.outputs.part_metadata import part_metadata, ref_from_json
 from scene_batch.outputs.storage import Storage
 from scene_batch.outputs.tally import Tally
 from scene_batch.records import ImageRef

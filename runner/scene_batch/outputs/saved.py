@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from scene_batch.errors import AccountingError, Interrupted, OutputError, SceneBatchError
 from scene_batch.outputs.ledger import Ledger
-from scene_batch.outputs.part import part_json
+from scene_batch.outputs.part_metadata import part_json
 from scene_batch.outputs.plan import Plan
 from scene_batch.outputs.publishing import Publisher
 from scene_batch.outputs.resuming import resume
