@@ -37,7 +37,7 @@ def lay_upon(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delattr(os, name)
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
     monkeypatch.setattr(select, "select", _no_sockets)
-    monkeypatch.setattr(shutil, "_use_fd_functions", False)
+    monkeypatch.setattr(shutil, "rmtree", _rmtree)
     for name in ("unlink", "rmdir", "rename", "replace"):
         monkeypatch.setattr(os, name, _closed_first(getattr(os, name), name))
     monkeypatch.setattr(os, "open", _no_folders(os.open))
@@ -56,6 +56,17 @@ def _locking(descriptor: int, mode: int, count: int) -> None:
 
 def _no_sockets(*_: object) -> None:
     raise OSError(errno.ENOTSOCK, "an operation was attempted on something that is not a socket")
+
+
+def _rmtree(folder: Any, **_: Any) -> None:
+    """``shutil.rmtree`` with ``ignore_errors``: on Linux it opens folders."""
+    for inside, folders, files in os.walk(folder, topdown=False):
+        for delete, names in ((os.unlink, files), (os.rmdir, folders)):
+            for name in names:
+                with suppress(OSError):
+                    delete(f"{inside}/{name}")
+    with suppress(OSError):
+        Path(folder).rmdir()
 
 
 def _closed_first(real: Callable[..., Any], name: str) -> Callable[..., Any]:

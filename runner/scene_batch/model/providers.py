@@ -104,11 +104,10 @@ def _create(runtime: ModuleType, path: Path, provider: Provider, asked: ComputeO
         if provider == "cuda":  # a missing cuDNN shows only at the first convolution
             _probe(session)
     except (state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument) as error:
-        raise ModelError(
-            f"{str(path)!r} is not an ONNX file that this ONNX Runtime reads ({reason(error)});"
-            " check --model"
-        ) from None
+        raise _no_model(path, error) from None
     except failures() as error:
+        if _EMPTY in str(error):
+            raise _no_model(path, error) from None
         raise does_not_run(provider, path, error) from None
     if session.get_providers()[0] != _NAMES[provider]:
         raise ProviderError(
@@ -116,6 +115,17 @@ def _create(runtime: ModuleType, path: Path, provider: Provider, asked: ComputeO
             " check the driver and the installed libraries"
         )
     return session
+
+
+_EMPTY = "does not have a graph"
+"""What ONNX Runtime before 1.31 says of an empty file, with the error of one that does not run."""
+
+
+def _no_model(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{str(path)!r} is not an ONNX file that this ONNX Runtime reads ({reason(error)});"
+        " check --model"
+    )
 
 
 def _probe(session: Any) -> None:  # noqa: ANN401
