@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from scene_batch.cli import program
 
-program()
+if __name__ == "__main__":
+    program()
