@@ -120,6 +120,14 @@ class Seconds(click.ParamType[float]):
     show_default=True,
     help="A read that takes longer is a row `timeout`.",
 )
+@click.option(
+    "--path-column",
+    default="path",
+    show_default=True,
+    metavar="NAME",
+    help="The column of @list.csv and @list.parquet that holds the paths.",
+)
+@click.option("--null", is_flag=True, help="Paths of lists end with a NUL byte: find -print0.")
 @click.option("--overwrite", is_flag=True, help="Replace PATH if it is there.")
 @click.option("--update", is_flag=True, help="Keep PATH's rows; classify what is new or changed.")
 @click.option("--prune", is_flag=True, help="With --update: drop rows of photos that are gone.")
@@ -142,6 +150,8 @@ def command(
     shard: str | None,
     limit: int | None,
     read_timeout: float,
+    path_column: str,
+    null: bool,
     overwrite: bool,
     update: bool,
     prune: bool,
@@ -181,6 +191,7 @@ def command(
         with interruption.held_off():  # a library's import must not be broken off
             from scene_batch.pipeline.job import Job
             from scene_batch.pipeline.opening import run_job
+            from scene_batch.sources.file_list import ListFormat
             from scene_batch.sources.shard import Shard
 
             job = Job(
@@ -189,6 +200,7 @@ def command(
                 model=model,
                 compute=ComputeOptions(provider, batch_size, threads, bf16),
                 top_k=top_k,
+                lists_as=ListFormat(path_column, null),
                 overwrite=overwrite,
                 update=update,
                 prune=prune,

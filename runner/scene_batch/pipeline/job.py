@@ -8,6 +8,7 @@ from pathlib import Path
 from scene_batch.errors import UsageError
 from scene_batch.model.compute_options import AUTO, ComputeOptions
 from scene_batch.sources.directory import with_slashes
+from scene_batch.sources.file_list import USUAL, ListFormat
 from scene_batch.sources.shard import Shard
 
 
@@ -37,6 +38,7 @@ class Job:
     """Classify again what was unreadable in the table that is there."""
     restart: bool = False
     """Throw away what an unfinished run left."""
+    lists_as: ListFormat = USUAL
     shard: Shard | None = None
     """Classify only the photos of this shard; None: all."""
     limit: int | None = None

@@ -20,14 +20,14 @@ from scene_batch.outputs.plan import Plan, fingerprint
 from scene_batch.pipeline.advice import bottleneck
 from scene_batch.pipeline.interruption import Interruption
 from scene_batch.records import Position, Row, moved, printable, unprintable
-from scene_batch.sources.file_list import FileList
+from scene_batch.sources.file_list import FileList, ListFormat
 from scene_batch.sources.shard import Shard, shard_index
 from scene_batch.tables.run_record import RunRecord
 from scene_batch.tables.run_table import RunTable
 
 _ROWS_AT_A_TIME = 1024
 
-_SAME_SETTINGS = ("sources", "lists", "limit", "top_k", "precision")
+_SAME_SETTINGS = ("sources", "lists", "column", "null", "limit", "top_k", "precision")
 
 
 def merge(
@@ -124,7 +124,7 @@ def _check_same(tables: Sequence[RunTable]) -> None:
 
 
 def _must_be_equal(record: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {name: record["settings"][name] for name in _SAME_SETTINGS}
+    settings = {name: record["settings"].get(name) for name in _SAME_SETTINGS}
     model = {f"model's {key}": value for key, value in record["model"].items()}
     return {"provider": record["provider"], **model, **settings, "classes": list(record["classes"])}
 
@@ -138,7 +138,9 @@ def _check_lists(table: RunTable) -> dict[int, FileList]:
             known = settings["lists"].get(source[1:])
             if known is None:
                 raise TableError(f"{source} was a pipe: nothing tells the order of its photos")
-            lists[number] = FileList(unprintable(source[1:]), number)
+            lists[number] = FileList(
+                unprintable(source[1:]), number, ListFormat.from_json(settings)
+            )
             if lists[number].sha256() != known:
                 raise TableError(f"the list {source} has changed since the shards were made")
     return lists

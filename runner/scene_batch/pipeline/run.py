@@ -40,7 +40,9 @@ from scene_batch.tables.schema import schema
 
 def open_sources(job: Job) -> Listing:
     """Open the sources of a job; SourceError if one is missing or cannot be listed."""
-    return Listing(job.sources, stores=Stores(job.read_timeout), shard=job.shard)
+    return Listing(
+        job.sources, stores=Stores(job.read_timeout), lists_as=job.lists_as, shard=job.shard
+    )
 
 
 def run(
@@ -140,6 +142,7 @@ def _identity(
     return {
         "sources": [unique(source) for source in job.sources],
         "lists": listing.lists,
+        **job.lists_as.to_json(),
         "shard": job.shard and str(job.shard),
         "limit": job.limit,
         "model": session.sha256,
@@ -179,6 +182,7 @@ def _record(
         settings={
             "sources": [shown(printable(source)) for source in job.sources],
             "lists": listing.lists,
+            **job.lists_as.to_json(),
             "shard": job.shard and str(job.shard),
             "limit": job.limit,
             "read_timeout": job.read_timeout,

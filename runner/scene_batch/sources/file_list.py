@@ -5,19 +5,45 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, Self, TextIO
 
 from scene_batch.errors import SourceError, SourceNotFoundError
 from scene_batch.object_store.address import is_url
 from scene_batch.records import ImageRef, Position
 from scene_batch.sources.directory import image_ref
 
-COLUMN = "path"
+
+@dataclass(frozen=True, slots=True)
+class ListFormat:
+    """How lists are read."""
+
+    column: str = "path"
+    """Of CSV and Parquet lists, the column that holds the paths."""
+    null: bool = False
+    """Whether paths end with a NUL byte instead of a line break: ``find -print0``."""
+
+    def to_json(self) -> dict[str, object]:
+        """What is not as usual, for a run's identity and its record."""
+        return {name: getattr(self, name) for name in self.__slots__ if self != USUAL}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` gave, among other values."""
+        return cls(value.get("column", USUAL.column), value.get("null", USUAL.null))
+
+
+USUAL = ListFormat()
+"""A path a line, or the column ``path``."""
+_BLOCK, _LONGEST_PATH = 1 << 16, 1 << 20
+
+_CSV_LINE = re.compile(r'(?:"(?:[^"]|"")*"|[^",]*)(?:,(?:"(?:[^"]|"")*"|[^",]*))*')
+"""One record of RFC 4180 on a line of its own."""
 
 
 @dataclass(slots=True)
@@ -27,6 +53,7 @@ class FileList:
     name: str
     source: int = 0
     """The number of this source in its job."""
+    format: ListFormat = USUAL
 
     def __post_init__(self) -> None:
         """Refuse, before any work, a list that is not there."""
@@ -57,18 +84,17 @@ class FileList:
         Blank lines are ignored, but counted.
 
         Raises:
-            SourceError: The list cannot be read, or has no column ``path``.
+            SourceError: The list cannot be read, lacks the column, or has quotes that do not close.
         """
         suffix = Path(self.name).suffix.lower()
         paths = {".csv": self._csv, ".parquet": self._parquet}.get(suffix, self._text)
+        paths = self._nulls if self.format.null else paths
         try:
             for line, path in enumerate(paths(), 1):
                 if line > (after or 0) and path.strip():
                     yield reference(path, Position(self.source, line))
         except OSError as error:
             raise self._unreadable(error) from None
-        except csv.Error as error:
-            raise SourceError(f"the list {self.name!r} is not CSV: {error}") from None
 
     @contextmanager
     def _open(self, newline: str | None = None) -> Iterator[TextIO]:
@@ -90,13 +116,44 @@ class FileList:
             for line in lines:
                 yield line.rstrip("\r\n")
 
+    def _nulls(self) -> Iterator[str]:
+        rest = ""
+        with self._open(newline="") as text:
+            while block := text.read(_BLOCK):
+                *whole, rest = (rest + block).split("\0")
+                yield from whole
+                if len(rest) > _LONGEST_PATH:
+                    raise SourceError(
+                        f"the list {self.name!r} has no NUL byte for a megabyte; drop --null where"
+                        " it has a path a line"
+                    )
+        if rest:
+            yield rest
+
     def _csv(self) -> Iterator[str]:
-        with self._open(newline="") as lines:
-            rows = csv.DictReader(lines, restval="")
-            if COLUMN not in (rows.fieldnames or ()):
-                raise self._no_column()
-            for row in rows:
-                yield row[COLUMN]
+        """The column's fields, each line a record of its own: a quote must not swallow lines."""
+        with self._open() as lines:
+            header = self._fields(1, next(lines, ""))
+            if self.format.column not in header:
+                raise self._no_column(header)
+            index = header.index(self.format.column)
+            for number, line in enumerate(lines, 2):
+                fields = self._fields(number, line)
+                yield fields[index] if index < len(fields) else ""
+
+    def _fields(self, number: int, line: str) -> list[str]:
+        line = line.rstrip("\r\n")
+        if not _CSV_LINE.fullmatch(line):
+            raise SourceError(
+                f"the list {self.name!r} has a quote in line {number} that does not close there or"
+                " is not doubled; mend it, or list paths with quotes and line breaks with --null"
+            )
+        try:
+            return next(csv.reader([line]), [])
+        except csv.Error as error:
+            raise SourceError(
+                f"the list {self.name!r} is not CSV in line {number}: {error}"
+            ) from None
 
     def _parquet(self) -> Iterator[str]:
         import pyarrow as pa
@@ -104,14 +161,15 @@ class FileList:
 
         try:
             with pq.ParquetFile(self.name) as table:
-                if COLUMN not in table.schema_arrow.names:
-                    raise self._no_column()
-                kind = table.schema_arrow.field(COLUMN).type
+                column = self.format.column
+                if column not in table.schema_arrow.names:
+                    raise self._no_column(table.schema_arrow.names)
+                kind = table.schema_arrow.field(column).type
                 if pa.types.is_dictionary(kind):
                     kind = kind.value_type
                 if kind not in (pa.string(), pa.large_string(), pa.string_view()):
-                    raise SourceError(f"the list {self.name!r}: {COLUMN!r} is not of type string")
-                for batch in table.iter_batches(columns=[COLUMN]):
+                    raise SourceError(f"the list {self.name!r}: {column!r} is not of type string")
+                for batch in table.iter_batches(columns=[column]):
                     yield from (value or "" for value in batch.column(0).to_pylist())
         except pa.ArrowInvalid as error:
             raise SourceError(f"cannot read the list {self.name!r}: {error}") from None
@@ -119,8 +177,12 @@ class FileList:
     def _unreadable(self, error: OSError) -> SourceError:
         return SourceError(f"cannot read the list {self.name!r}: {error.strerror or error}")
 
-    def _no_column(self) -> SourceError:
-        return SourceError(f"the list {self.name!r} has no column {COLUMN!r}; name it so")
+    def _no_column(self, columns: Sequence[str]) -> SourceError:
+        there = ", ".join(map(repr, columns)) or "none"
+        return SourceError(
+            f"the list {self.name!r} has no column {self.format.column!r}; it has {there}: name one"
+            " with --path-column"
+        )
 
 
 def reference(path: str, position: Position) -> ImageRef:

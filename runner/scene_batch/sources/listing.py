@@ -14,7 +14,7 @@ from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url, sh
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Position, printable
 from scene_batch.sources.directory import Directory, Ignored, image_ref, with_slashes
-from scene_batch.sources.file_list import FileList, reference
+from scene_batch.sources.file_list import USUAL, FileList, ListFormat, reference
 from scene_batch.sources.prefix import Prefix, RemotePhoto, find_object
 from scene_batch.sources.reading import Fetched, Reader, read
 from scene_batch.sources.shard import Shard
@@ -36,6 +36,7 @@ class Listing:
     after: ImageRef | None = None
     """The last photo that is already done: listing begins behind it."""
     stores: Stores = field(default_factory=Stores)
+    lists_as: ListFormat = USUAL
     shard: Shard | None = None
     """Yield only the photos of this shard; None: all."""
     ignored: Ignored = field(init=False)
@@ -110,7 +111,7 @@ class Listing:
 
     def _open(self, name: str, number: int) -> Source:
         if name.startswith("@"):
-            return FileList(name[1:], number)
+            return FileList(name[1:], number, self.lists_as)
         if is_url(name):
             return self._open_remote(name, number)
         if Path(name).is_dir():
