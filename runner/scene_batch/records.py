@@ -28,6 +28,7 @@ UnreadableCode = Literal[
     "corrupt",
     "timeout",
     "fetch_failed",
+    "no_answer",
 ]
 """Why a photo gives a row but no class; stable, and part of the table's contract."""
 
@@ -48,6 +49,17 @@ def unprintable(text: str) -> str:
 
 
 _ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
+
+
+def known_time(microseconds: int) -> int | None:
+    """A modification time in microseconds since 1970 UTC; None where no calendar has it.
+
+    Formats and languages agree on the years 1 to 9999; what lies outside is a clock's fault.
+    """
+    return microseconds if _YEAR_1 <= microseconds < _YEAR_10000 else None
+
+
+_YEAR_1, _YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000
 
 
 @dataclass(frozen=True, slots=True)

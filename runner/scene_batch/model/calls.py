@@ -47,7 +47,7 @@ class Calls:
         threads: int,
     ) -> None:
         self._runtime, self._provider, self._path = runtime, provider, path
-        self._shape = (preprocess.height, preprocess.width, 3)
+        self._shape = preprocess.shape
         self.batch_size = batch_size or self._best_size()
         """Photos of each call; halved when CUDA's memory is full."""
         self.number = self._best_number(threads)

@@ -73,16 +73,26 @@ class Predictor:
         pixels = [item.pixels for item in batch.items if isinstance(item, Decoded)]
         tops = iter(self._tops(self.session.probabilities(pixels)) if pixels else ())
         return [
-            Prediction(item.ref, next(tops)) if isinstance(item, Decoded) else item
+            _row(item.ref, next(tops)) if isinstance(item, Decoded) else item
             for item in batch.items
         ]
 
     def _tops(
         self, probabilities: npt.NDArray[np.float32]
     ) -> Iterator[tuple[ClassProbability, ...]]:
-        """The ``top_k`` classes of each photo, most probable first, ties in index order."""
+        """The ``top_k`` classes of each photo, most probable first, ties in index order.
+
+        None of them where the model gave something that is no number.
+        """
+        sound: list[bool] = np.isfinite(probabilities).all(axis=1).tolist()
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.top_k]
         highest = probabilities[np.arange(len(order))[:, None], order]
         name = self.card.classes.__getitem__
-        for indices, values in zip(order.tolist(), highest.tolist(), strict=True):
-            yield tuple(map(ClassProbability, map(name, indices), values))
+        for indices, values, is_sound in zip(order.tolist(), highest.tolist(), sound, strict=True):
+            yield tuple(map(ClassProbability, map(name, indices), values)) if is_sound else ()
+
+
+def _row(ref: ImageRef, top: tuple[ClassProbability, ...]) -> Row:
+    if top:
+        return Prediction(ref, top)
+    return Unreadable(ref, "no_answer", "the model's answer is not a number")

@@ -82,6 +82,11 @@ class Preprocess:
                     f"preprocess: {name} {getattr(self, name)!r} is not one of {', '.join(allowed)}"
                 )
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the pixels: height, width, channels."""
+        return self.height, self.width, 3
+
     def to_json(self) -> dict[str, Any]:
         """The JSON object that ``from_json`` reads."""
         return asdict(self)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from scene_batch.errors import SourceError
-from scene_batch.records import ImageRef, Position
+from scene_batch.records import ImageRef, Position, known_time
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """What counts as a photo while listing; its content decides the format."""
@@ -133,7 +133,7 @@ def image_ref(path: bytes, position: Position) -> ImageRef:
         return ImageRef(name, position=position)
     if not stat.S_ISREG(status.st_mode):
         return ImageRef(name, position=position)
-    return ImageRef(name, status.st_size, status.st_mtime_ns // 1000, position)
+    return ImageRef(name, status.st_size, known_time(status.st_mtime_ns // 1000), position)
 
 
 def _cannot_list(folder: bytes, reason: str | None) -> SourceError:
