@@ -69,7 +69,15 @@ def fine_tune(model: keras.Model, data: DataSet, recipe: Recipe, run: RunFolder)
 
 def build_for(recipe: Recipe, classes: int) -> keras.Model:
     """The recipe's network, untrained."""
-    return network.build(recipe.height, recipe.width, classes, recipe.dropout, recipe.inner)
+    return network.build(
+        recipe.height,
+        recipe.width,
+        classes,
+        recipe.dropout,
+        recipe.inner,
+        width_multiplier=recipe.width_multiplier,
+        middle_blocks=recipe.middle_blocks,
+    )
 
 
 def compile_for(model: keras.Model, optimizer: keras.Optimizer, recipe: Recipe) -> None:
