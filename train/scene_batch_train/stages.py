@@ -83,7 +83,10 @@ def build_for(recipe: Recipe, classes: int) -> keras.Model:
 def compile_for(model: keras.Model, optimizer: keras.Optimizer, recipe: Recipe) -> None:
     """Give a model its optimizer and the recipe's loss."""
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-    model.compile(optimizer, loss, metrics=["accuracy"])
+    # A metric and an optimizer with variables: if the first step had to make them, TensorFlow
+    # would trace it twice.
+    model.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy("accuracy")])
+    optimizer.build(model.trainable_variables)
 
 
 def _fit(  # noqa: PLR0913, PLR0917
