@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import keras
 
 SIDE = XCEPTION_SMALLEST
-_SIZE: dict[str, Any] = {"width_multiplier": 1 / 8, "middle_blocks": 1}
+_SIZE: dict[str, Any] = {"width_multiplier": 1 / 8, "middle_blocks": 0}
 SMALL: dict[str, Any] = {"weights": "none", "height": SIDE, "width": SIDE} | _SIZE
 """What makes a config one of the small network, from random weights."""
 

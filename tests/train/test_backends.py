@@ -13,17 +13,15 @@ from scene_batch.model import golden
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
 from scene_batch_export.exporting import Wish, export
-from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
+from scene_batch_train.recipe import Augment, FineTune, Head
 from scene_batch_train.run_folder import RunFolder
+from small import small_recipe
 from support import process_environment
 
 
 def test_what_jax_trains_tensorflow_exports(labelled: Path, tmp_path: Path) -> None:
-    recipe = Recipe(
-        weights="none",
-        height=71,
-        width=71,
-        validation=0.25,
+    recipe = small_recipe(
+        width_multiplier=1 / 64,  # JAX compiles what makes weights for each of their shapes
         precision="auto",
         class_weights="balanced",
         head=Head(epochs=1, batch_size=8, frozen="block14"),

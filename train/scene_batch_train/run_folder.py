@@ -23,6 +23,9 @@ FIRST_VERSION = "1.0.0"
 """Of the first model of a run folder."""
 
 
+_ANOTHER = "; give --out a new folder"
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The model that a retrained one comes from."""
@@ -48,11 +51,9 @@ class RunFolder:
         run = cls(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if run.is_finished:
-                raise OutputExistsError(
-                    str(path), ": a finished training run; give --out a new folder"
-                )
+                raise OutputExistsError(str(path), _ANOTHER, "holds a finished training run")
             if not run.config.is_file():
-                raise OutputExistsError(str(path), "; give --out a new folder")
+                raise OutputExistsError(str(path), _ANOTHER)
         return run
 
     @classmethod
