@@ -20,14 +20,13 @@ import pytest
 
 from scene_batch.cli.run import AutoOrCount, CountOrShare
 from support import (
-    FULL_PIPE,
     ROOT,
     command,
+    is_full,
     process_environment,
     save_photo,
     scene_batch,
     started,
-    unread,
     wait_for,
 )
 
@@ -332,8 +331,8 @@ def test_a_standard_output_that_does_not_wait_gets_all_rows(
     read, write = os.pipe()
     os.set_blocking(write, False)
     with started(words, stdout=write) as run:
+        wait_for(lambda: is_full(write))
         os.close(write)
-        wait_for(lambda: unread(read) > FULL_PIPE)
         with os.fdopen(read, "rb") as rows:
             assert sum(1 for _ in rows) == 3000
         assert run.wait(60) == 0
