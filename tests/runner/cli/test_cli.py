@@ -377,3 +377,19 @@ def test_closed_streams_change_no_exit_code(
     done = subprocess.run(["sh", "-c", line], env=process_environment(), check=False, timeout=60)
     assert done.returncode == 0
     assert (tmp_path / "p.csv").exists()
+
+
+def test_an_interruption_while_a_command_is_loaded_has_its_exit_code() -> None:
+    code = (
+        "import importlib, scene_batch.cli as cli\n"
+        "def interrupted(name): raise KeyboardInterrupt\n"
+        "importlib.import_module = interrupted\n"
+        "cli.program()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "photos", "--out", "p.csv"],
+        env=process_environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, b"")
