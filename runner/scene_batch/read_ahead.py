@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -65,8 +65,7 @@ def read_ahead(
             if not ahead:
                 break
             if len(ahead) > _FEW and not ahead[0][0].done():
-                with suppress(TimeoutError):
-                    ahead[len(ahead) // 2][0].exception(_NAP_SECONDS)
+                _nap(ahead[len(ahead) // 2][0])
             yield ahead[0][0].result()
             needed -= ahead.popleft()[1]
     finally:
@@ -74,3 +73,11 @@ def read_ahead(
             future.cancel()
     if failure is not None:
         raise failure
+
+
+def _nap(future: Future[Result]) -> None:
+    """Wait a little for a future; by a lock of its own, which wakes this thread only once."""
+    done = Lock()
+    done.acquire()
+    future.add_done_callback(lambda _: done.release())
+    done.acquire(timeout=_NAP_SECONDS)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -36,12 +36,6 @@ def fulfil(future: Future[Result], call: Callable[[], Result]) -> None:
     except BaseException as error:  # noqa: BLE001 - raised where the result is taken
         future.set_exception(error)
     else:
-        future.set_result(result)
-
-
-def settle(future: Future[Result], result: Result) -> None:
-    """Set a future's result, unless it has one already or was cancelled."""
-    with suppress(InvalidStateError):
         future.set_result(result)
 
 
