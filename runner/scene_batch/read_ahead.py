@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Lock
 from typing import Generic, TypeVar
+
+from scene_batch.threads import Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -65,7 +65,7 @@ def read_ahead(
             if not ahead:
                 break
             if len(ahead) > _FEW and not ahead[0][0].done():
-                _nap(ahead[len(ahead) // 2][0])
+                ahead[len(ahead) // 2][0].wait(_NAP_SECONDS)
             yield ahead[0][0].result()
             needed -= ahead.popleft()[1]
     finally:
@@ -73,11 +73,3 @@ def read_ahead(
             future.cancel()
     if failure is not None:
         raise failure
-
-
-def _nap(future: Future[Result]) -> None:
-    """Wait a little for a future; by a lock of its own, which wakes this thread only once."""
-    done = Lock()
-    done.acquire()
-    future.add_done_callback(lambda _: done.release())
-    done.acquire(timeout=_NAP_SECONDS)

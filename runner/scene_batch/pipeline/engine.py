@@ -113,16 +113,16 @@ class Engine:
 
     def _decode(self, got: tuple[Fetched | Given | Row, float]) -> _Loaded:
         photo, read_seconds = got
+        retries = 0
         if isinstance(photo, Fetched):
             ref, data, retries = photo
             if isinstance(data, Unreadable):
                 return _Loaded(data, read_seconds, retries=retries)
-        elif isinstance(photo, Given):
-            ref, data, retries = *photo, 0
-        else:
+            photo = Given(ref, data)
+        if not isinstance(photo, Given):
             return _Loaded(photo)
         begun = time.perf_counter()
-        decoded = self.predictor.decode(ref, data)
+        decoded = self.predictor.decode(photo.ref, photo.data)
         return _Loaded(decoded, read_seconds, time.perf_counter() - begun, retries)
 
     def _late(self, item: Item) -> _Loaded:

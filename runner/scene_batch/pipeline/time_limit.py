@@ -6,14 +6,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future
 from contextlib import closing, suppress
 from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from scene_batch.errors import HungReadsError
 from scene_batch.read_ahead import Room, read_ahead
-from scene_batch.threads import Pool
+from scene_batch.threads import Future, Pool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -107,7 +106,7 @@ class LimitedReads(Generic[Item, Result]):
 
     def _read(self, photo: _Photo[Item, Result]) -> None:
         """Read, in a thread of the readers."""
-        if not photo.result.set_running_or_notify_cancel():
+        if photo.result.cancelled:
             return
         failure: BaseException | None = None
         read: Any = None
@@ -121,18 +120,12 @@ class LimitedReads(Generic[Item, Result]):
             self._hanging.discard(photo)
         elif failure is not None:
             photo.result.set_exception(failure)
-        elif self._workers is self._readers:
-            self._follow(photo, read)
         else:
-            self._workers.put(partial(self._follow, photo, read))
-
-    def _follow(self, photo: _Photo[Item, Result], read: Any) -> None:  # noqa: ANN401
-        try:
-            result = self._then(read)
-        except BaseException as error:  # noqa: BLE001 - raised where the result is taken
-            photo.result.set_exception(error)
-        else:
-            photo.result.set_result(result)
+            work = partial(photo.result.fulfil, partial(self._then, read))
+            if self._workers is self._readers:
+                work()
+            else:
+                self._workers.put(work)
 
     def _look(self) -> None:
         """Look now and then at the reads, and give up those that take too long."""
