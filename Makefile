@@ -28,7 +28,7 @@ test: ## the tests
 	pytest
 
 fuzz: ## damage photos for about half an hour; what it finds becomes a fixture
-	pytest tests/runner/test_decode.py -k damaged --hypothesis-profile=fuzz --timeout 0
+	pytest tests/runner/model/test_decode.py -n 0 -k damaged --hypothesis-profile=fuzz --timeout 0
 
 bench: SHELL := /bin/bash
 bench: .SHELLFLAGS := -o pipefail -c

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,20 @@ from PIL import Image
 
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
+from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
+from sharing import shared
+from small import SIDE, small_recipe
 from support import save_colour_model, save_shade
+
+# TensorFlow makes objects by the million, to keep them: a sixth of the time went to looking for
+# garbage among them.
+gc.set_threshold(100_000, 20, 20)
 
 settings.register_profile(
     "fuzz", max_examples=200_000, suppress_health_check=list(HealthCheck), deadline=None
 )
 
 if TYPE_CHECKING:
-    from scene_batch_train.recipe import Recipe
     from scene_batch_train.run_folder import RunFolder
 
 
@@ -49,28 +56,25 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes that a mean tells apart, twelve photos each, and a broken one."""
-    folder = tmp_path_factory.mktemp("labelled")
+    return shared(tmp_path_factory, "labelled", _save_labelled)
+
+
+def _save_labelled(folder: Path) -> None:
     random = np.random.default_rng(3)
     for number in range(24):
         name = ("dark", "bright")[number % 2]
         low, high = ((0, 120), (140, 256))[number % 2]
         (folder / name).mkdir(exist_ok=True)
-        pixels = random.integers(low, high, (71, 71, 3), np.uint8)
+        pixels = random.integers(low, high, (SIDE, SIDE, 3), np.uint8)
         Image.fromarray(pixels).save(folder / name / f"{number:02}.png")
     (folder / "dark" / "broken.jpg").write_bytes(b"no photo")
-    return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_recipe() -> Recipe:
-    """A training in both stages, as small as Xception can be."""
-    from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
-
-    return Recipe(
-        weights="none",
-        height=71,
-        width=71,
-        validation=0.25,
+    """A training in both stages, of the small network with a middle block."""
+    return small_recipe(
+        middle_blocks=1,
         head=Head(epochs=2, batch_size=8),
         fine_tune=FineTune(epochs=2, learning_rate=1e-3, batch_size=8, average=0.9),
         augment=Augment(rotate=5.0, zoom=0.1, brightness=0.1, mix=0.5),
@@ -83,8 +87,10 @@ def tiny_run(
 ) -> RunFolder:
     """Such a training, undisturbed."""
     from scene_batch_train.run_folder import RunFolder
-    from scene_batch_train.training import train
 
-    path = tmp_path_factory.mktemp("training") / "run"
-    train(labelled, tiny_recipe, path)
-    return RunFolder.open(path)
+    def make(folder: Path) -> None:
+        from scene_batch_train.training import train
+
+        train(labelled, tiny_recipe, folder / "run")
+
+    return RunFolder.open(shared(tmp_path_factory, "training", make) / "run")

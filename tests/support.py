@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import array
 import io
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -166,18 +166,9 @@ def wait_for(happens: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def unread(pipe: int) -> int:
-    """How many bytes are in a pipe."""
-    import fcntl
-    import termios
-
-    number = array.array("i", [0])
-    fcntl.ioctl(pipe, termios.FIONREAD, number)
-    return number[0]
-
-
-FULL_PIPE = 48_000
-"""Linux' pipes take 65,536 bytes, in pages that need not be full."""
+def is_full(pipe: int) -> bool:
+    """Whether a pipe, by its end for writing, takes no more."""
+    return select.select([], [pipe], [], 0)[1] == []
 
 
 def printed_by(code: str) -> str:

@@ -73,8 +73,13 @@ class OutputError(SceneBatchError):
 class OutputExistsError(OutputError, FileExistsError):
     """The output is already there."""
 
-    def __init__(self, name: str, remedy: str = "; replace it with --overwrite") -> None:
-        super().__init__(f"{name!r} is already there{remedy}")
+    def __init__(
+        self,
+        name: str,
+        remedy: str = "; replace it with --overwrite",
+        state: str = "is already there",
+    ) -> None:
+        super().__init__(f"{name!r} {state}{remedy}")
 
 
 class OutputBusyError(OutputError):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from scene_batch.threads import Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -65,8 +65,7 @@ def read_ahead(
             if not ahead:
                 break
             if len(ahead) > _FEW and not ahead[0][0].done():
-                with suppress(TimeoutError):
-                    ahead[len(ahead) // 2][0].exception(_NAP_SECONDS)
+                ahead[len(ahead) // 2][0].wait(_NAP_SECONDS)
             yield ahead[0][0].result()
             needed -= ahead.popleft()[1]
     finally:

@@ -1,4 +1,4 @@
-"""Work in daemon threads: a single call, or a pool whose hanging threads can be replaced."""
+"""Daemon threads that work in turn and hand back futures; one that hangs can be replaced."""
 
 from __future__ import annotations
 
@@ -6,43 +6,88 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Self, TypeAlias, TypeVar
+from typing import Generic, Self, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
 Work: TypeAlias = Callable[[], None]
 
 JOIN_SECONDS = 2.0
-"""How long leaving a pool waits for its threads; one that is still busy ends with the process."""
+"""How long closing waits for threads; those that still work then end with the process."""
+
+
+class Future(Generic[Result]):
+    """The result of a call in another thread.
+
+    One of ``concurrent.futures`` does the same with a condition, several locks and a list of
+    callbacks, which cost 3 % of a run with a model of one layer (docs/decisions/012).
+    """
+
+    __slots__ = ("_error", "_open", "_value", "cancelled")
+
+    def __init__(self) -> None:
+        self._open = threading.Lock()  # held until there is a result
+        self._open.acquire()
+        self._error: BaseException | None = None
+        self._value: Result
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Say that nobody waits any more; what has begun goes on."""
+        self.cancelled = True
+
+    def done(self) -> bool:
+        """Whether there is a result."""
+        return not self._open.locked()
+
+    def wait(self, seconds: float = -1) -> bool:
+        """Wait for the result, and serve signals meanwhile; False: it took longer."""
+        if self._open.acquire(timeout=seconds):
+            self._open.release()
+            return True
+        return False
+
+    def result(self, seconds: float = -1) -> Result:
+        """What the call returned, or raise what it raised.
+
+        Raises:
+            TimeoutError: It took longer.
+        """
+        if not self.wait(seconds):
+            raise TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def fulfil(self, call: Callable[[], Result]) -> None:
+        """Make the call, unless nobody waits for it."""
+        if self.cancelled:
+            return
+        try:
+            self._value = call()
+        except BaseException as error:  # noqa: BLE001 - raised where the result is taken
+            self._error = error
+        self._open.release()
+
+    def set_result(self, result: Result) -> None:
+        """Give it its result; once."""
+        self._value = result
+        self._open.release()
+
+    def set_exception(self, error: BaseException) -> None:
+        """Give it what is to be raised instead; once."""
+        self._error = error
+        self._open.release()
 
 
 def begin(call: Callable[[], Result]) -> Future[Result]:
-    """Run a call in a thread of its own, so that signals are served while the caller waits."""
+    """Begin a call in a thread of its own."""
     future: Future[Result] = Future()
-    work = partial(fulfil, future, call)
+    work = partial(future.fulfil, call)
     threading.Thread(target=work, name="scene-batch-call", daemon=True).start()
     return future
-
-
-def fulfil(future: Future[Result], call: Callable[[], Result]) -> None:
-    """Call, and give the future the result or the exception; do nothing if it was cancelled."""
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = call()
-    except BaseException as error:  # noqa: BLE001 - raised where the result is taken
-        future.set_exception(error)
-    else:
-        future.set_result(result)
-
-
-def settle(future: Future[Result], result: Result) -> None:
-    """Set a future's result, unless it has one already or was cancelled."""
-    with suppress(InvalidStateError):
-        future.set_result(result)
 
 
 class Pool:
@@ -62,7 +107,7 @@ class Pool:
     def submit(self, call: Callable[[], Result], *, urgent: bool = False) -> Future[Result]:
         """Queue a call; an urgent one goes before all others."""
         future: Future[Result] = Future()
-        self.put(partial(fulfil, future, call), urgent=urgent)
+        self.put(partial(future.fulfil, call), urgent=urgent)
         return future
 
     def put(self, work: Work, *, urgent: bool = False) -> None:

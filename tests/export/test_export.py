@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -31,24 +32,31 @@ from scene_batch_export import exporting, photos
 from scene_batch_export.exporting import Wish, export
 from scene_batch_export.parity import compare
 from scene_batch_train.run_folder import RunFolder
+from sharing import shared
 from support import SCENES, scene_batch
 
 
 @pytest.fixture(scope="session")
 def fp32(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("export") / "fp32.onnx"
-    said: list[str] = []
-    export(Wish(tiny_run.path, path, "fp32"), said.append)
-    assert len(said) == 1
-    assert said[0].startswith("fp32 against Keras, 6 photos: top-1 agreement 1.0000")
-    return path
+    def make(folder: Path) -> None:
+        said: list[str] = []
+        export(Wish(tiny_run.path, folder / "fp32.onnx", "fp32"), said.append)
+        assert len(said) == 1
+        assert said[0].startswith("fp32 against Keras, 6 photos: top-1 agreement 1.0000")
+
+    return shared(tmp_path_factory, "fp32", make) / "fp32.onnx"
 
 
 @pytest.fixture(scope="session")
 def int8(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("export") / "int8.onnx"
-    export(Wish(tiny_run.path, path, "int8", min_agreement=0.0), lambda _: None)
-    return path
+    def make(folder: Path) -> None:
+        export(Wish(tiny_run.path, folder / "int8.onnx", "int8", min_agreement=0.0), _nothing)
+
+    return shared(tmp_path_factory, "int8", make) / "int8.onnx"
+
+
+def _nothing(_: str) -> None:
+    pass
 
 
 def test_the_file_computes_what_keras_does(tiny_run: RunFolder, fp32: Path) -> None:
@@ -75,12 +83,13 @@ def test_fp16_takes_and_gives_what_fp32_does(
     path, said = tmp_path / "m.onnx", list[str]()
     export(Wish(tiny_run.path, path, "fp16"), said.append)
     assert said[1].startswith("fp16 against fp32, 6 photos: top-1 agreement 1.0000")
-    assert path.stat().st_size < 0.52 * fp32.stat().st_size
     graph = onnx.load(path).graph
+    assert not _constants(graph, onnx.TensorProto.FLOAT)
+    floats = _bytes(_constants(onnx.load(fp32).graph, onnx.TensorProto.FLOAT))
+    assert _bytes(_constants(graph, onnx.TensorProto.FLOAT16)) == floats / 2
+    assert fp32.stat().st_size - path.stat().st_size > 0.95 * floats / 2
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    halves = [w for w in graph.initializer if w.data_type == onnx.TensorProto.FLOAT16]
-    assert sum(len(w.raw_data) for w in halves) > 0.9 * path.stat().st_size
     pixels = np.random.default_rng(8).integers(0, 256, (24, 71, 71, 3), np.uint8)
     ours, theirs = (
         Session.open(file, ComputeOptions(batch_size=24)).probabilities(list(pixels))
@@ -183,8 +192,12 @@ def test_the_golden_photos_verify(file: str, request: pytest.FixtureRequest) -> 
 
 
 def test_int8_is_a_quarter_and_its_last_layer_is_float(fp32: Path, int8: Path) -> None:
-    assert int8.stat().st_size < 0.3 * fp32.stat().st_size
     graph = onnx.load(int8).graph
+    floats = _bytes(_kernels(onnx.load(fp32).graph, onnx.TensorProto.FLOAT))
+    assert not _kernels(graph, onnx.TensorProto.FLOAT)
+    assert _bytes(_kernels(graph, onnx.TensorProto.INT8)) == floats / 4
+    # What is quantised also has a scale for each channel, the more to see the smaller the network.
+    assert fp32.stat().st_size - int8.stat().st_size > 0.8 * floats * 3 / 4
     makers = {name: node for node in graph.node for name in node.output}
     kinds, name = [], "probabilities"
     while not kinds or kinds[-1] not in ("MatMul", "Gemm"):
@@ -197,23 +210,28 @@ def test_int8_is_a_quarter_and_its_last_layer_is_float(fp32: Path, int8: Path) -
 def test_int8_weights_have_seven_bits(int8: Path) -> None:
     """Without ``reduce_range`` x86 CPUs without VNNI saturate (docs/decisions/002)."""
     graph = onnx.load(int8).graph
-    arrays = [
-        onnx.numpy_helper.to_array(tensor)
-        for tensor in graph.initializer
-        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
-    ]
-    assert len(arrays) > 30
-    assert max(np.abs(array.astype(int)).max() for array in arrays) <= 64
+    kernels = _kernels(graph, onnx.TensorProto.INT8)
+    assert len(kernels) == sum(node.op_type == "Conv" for node in graph.node) > 30
+    assert max(np.abs(kernel.astype(int)).max() for kernel in kernels) <= 64
+
+
+def _constants(graph: onnx.GraphProto, data_type: int) -> list[np.ndarray]:
+    return [onnx.numpy_helper.to_array(t) for t in graph.initializer if t.data_type == data_type]
+
+
+def _kernels(graph: onnx.GraphProto, data_type: int) -> list[np.ndarray]:
+    """The convolutions' weights of a type."""
+    return [array for array in _constants(graph, data_type) if array.ndim == 4]
+
+
+def _bytes(arrays: Sequence[np.ndarray]) -> int:
+    return sum(array.nbytes for array in arrays)
 
 
 def test_a_classifier_takes_the_file(fp32: Path, labelled: Path) -> None:
     rows = Classifier.load(fp32).classify(sorted(labelled.rglob("*.png")))
     assert len(rows) == 24
     assert all(isinstance(row, Prediction) for row in rows)
-
-
-def _nothing(_: str) -> None:
-    pass
 
 
 def test_other_outputs_than_keras_are_refused_with_the_differences(

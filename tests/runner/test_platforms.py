@@ -33,9 +33,19 @@ from scene_batch.pipeline.run import run
 from scene_batch.processors import usable_cpus
 from scene_batch.records import ImageRef, Unreadable
 from scene_batch.sources.directory import with_slashes
-from scene_batch.sources.listing import Listing, tidy
+from scene_batch.sources.listing import tidy
 from scene_batch.sources.reading import read
-from support import ROOT, command, printed_by, process_environment, save_shade, scene_batch
+from support import (
+    ROOT,
+    command,
+    paths_of,
+    printed_by,
+    process_environment,
+    save_shade,
+    scene_batch,
+    started,
+    wait_for,
+)
 
 _on_linux = pytest.mark.skipif(sys.platform != "linux", reason="takes away what Linux has")
 
@@ -75,12 +85,8 @@ def test_a_killed_run_continues_and_is_replaced(
 ) -> None:
     words = ["run", album, "--out", f"{tmp_path}/p{suffix}", "--model", colour_model]
     words += ["--max-unreadable", "100%", "--quiet"]
-    with subprocess.Popen(command(*words), env=process_environment()) as process:
-        for _ in range(1000):
-            if (tmp_path / "p.parts").exists() or (tmp_path / f"p{suffix}.parts").exists():
-                break
-            time.sleep(0.01)
-        process.kill()  # on Windows all that ends a process from outside is like this
+    with started(command(*words)):  # and killed: on Windows all that ends one from outside is so
+        wait_for(lambda: os.listdir(tmp_path))
     for more in ([], ["--overwrite"]):
         done = scene_batch(*words, *more)
         known = b"is already there" in done.stderr and not more  # it was done before the kill
@@ -95,11 +101,10 @@ def test_a_lock_is_held_once_and_dies_with_its_process(tmp_path: Path) -> None:
         "print(lock(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)), flush=True); time.sleep(60)"
     )
     words = [sys.executable, "-c", code, str(tmp_path / "lock")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, env=process_environment()) as holder:
+    with started(words, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline().strip() == b"True"
         assert not _locks(tmp_path / "lock")
-        holder.kill()
     assert _locks(tmp_path / "lock")
 
 
@@ -239,7 +244,7 @@ def test_folders_without_numbers_are_all_walked(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "stat", unnumbered)
-        found = [ref.path for ref in Listing([str(tmp_path)])]
+        found = paths_of(str(tmp_path))
     assert sorted(Path(path).name for path in found) == sorted(want)
 
 

@@ -17,6 +17,7 @@ from scene_batch_export.exporting import Wish, export
 from scene_batch_train.recipe import Recipe
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.training import train
+from small import SMALL
 from support import ROOT
 
 _CLASSES = {"cats-vs-dogs": 2, "flowers-102": 102}
@@ -39,9 +40,7 @@ def test_a_config_comes_to_a_verified_model_file(config: Path, tmp_path: Path) -
     recipe = Recipe.read(config)
     small = dataclasses.replace(
         recipe,
-        weights="none",
-        height=71,
-        width=71,
+        **SMALL,
         head=dataclasses.replace(recipe.head, epochs=1),
         fine_tune=dataclasses.replace(recipe.fine_tune, epochs=min(1, recipe.fine_tune.epochs)),
     )

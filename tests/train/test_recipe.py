@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from scene_batch.errors import UsageError
-from scene_batch_train.recipe import Recipe
+from scene_batch_train.recipe import Recipe, with_new_settings
 from support import ROOT
 
 
@@ -46,6 +47,13 @@ def test_tables_inside_tables_and_defaults(tmp_path: Path) -> None:
         ("[train]\nvalidation = 1.5", "validation = 1.5: a number from .* to below 1 is needed"),
         ("[train]\nvalidation = 0", "validation = 0"),
         ("[train]\nwidth = 64", "width = 64: a number from 71 is needed"),
+        (
+            "[train]\nwidth_multiplier = 0",
+            "width_multiplier = 0: a number from 0.01 to 8 is needed",
+        ),
+        ("[train]\nwidth_multiplier = 'half'", "is not a float"),
+        ("[train]\nmiddle_blocks = 9", "middle_blocks = 9: a number from 0 to 8 is needed"),
+        ("[train]\nmiddle_blocks = 1.5", "is not a int"),
         ("[train]\nlabel_smoothing = 1.5", "label_smoothing"),
         ("[train]\nseed = -1", "seed"),
         ("[train.head]\nlearning_rate = nan", "head.learning_rate = nan"),
@@ -66,3 +74,13 @@ def test_what_is_wrong_is_said(text: str, words: str, tmp_path: Path) -> None:
 def test_a_config_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         Recipe.read(tmp_path / "gone.toml")
+
+
+def test_a_recipe_that_was_saved_before_it_had_a_size_is_of_the_whole_network() -> None:
+    whole = Recipe(decoding="full")
+    saved = dataclasses.asdict(whole)
+    for key in ("decoding", "width_multiplier", "middle_blocks"):
+        del saved[key]
+    assert Recipe.of(with_new_settings(saved), "recipe") == whole
+    small = dataclasses.replace(whole, width_multiplier=0.5, middle_blocks=0)
+    assert Recipe.of(with_new_settings(dataclasses.asdict(small)), "recipe") == small

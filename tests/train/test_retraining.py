@@ -26,9 +26,9 @@ from scene_batch_train.retraining import Verdict, retrain
 from scene_batch_train.run_folder import Origin, RunFolder
 from scene_batch_train.splitting import TRAIN, VALIDATION, read_split
 from scene_batch_train.training import train
+from small import SIDE, save_settled_weights, small_recipe
 from support import scene_batch
 
-_SIDE = 71
 _OLD, _NEW = 80, 60
 
 
@@ -37,7 +37,7 @@ def _save(folder: Path, name: str, look: str, count: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     (folder / name).mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        pixels = random.integers(0, 90, (_SIDE, _SIDE, 3), np.int64)
+        pixels = random.integers(0, 90, (SIDE, SIDE, 3), np.int64)
         side = slice(0, 36) if name == "left" else slice(36, None)
         pixels[:, side] += 150
         if look == "new":
@@ -53,14 +53,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("old")
     for seed, name in enumerate(("left", "right")):
         _save(folder / "photos", name, "old", _OLD, seed)
-    recipe = Recipe(
-        weights="none",
-        height=_SIDE,
-        width=_SIDE,
-        validation=0.25,
+    recipe = small_recipe(
+        weights=str(save_settled_weights(folder / "weights.npz")),
         dropout=0.0,
         label_smoothing=0.0,
-        head=Head(epochs=8, learning_rate=2e-4, batch_size=8),
+        head=Head(epochs=5, batch_size=8),
         fine_tune=FineTune(epochs=0),
         augment=Augment(flip=False),
     )

@@ -6,18 +6,16 @@ import csv
 import dataclasses
 from pathlib import Path
 
+import optuna
 import pytest
 from PIL import Image
 
 from scene_batch.errors import TrainingError
 from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
 from scene_batch_train.tuning import AUGMENTATIONS, INNER, tune
+from small import small_recipe
 
-_RECIPE = Recipe(
-    weights="none",
-    height=71,
-    width=71,
-    validation=0.25,
+_RECIPE = small_recipe(
     head=Head(epochs=1, batch_size=8, frozen="block14"),
     fine_tune=FineTune(epochs=3),
     augment=Augment(rotate=5.0),
@@ -54,3 +52,19 @@ def test_a_search_leaves_a_table_a_plot_and_a_config(labelled: Path, tmp_path: P
         assert picture.width > 800
     with pytest.raises(TrainingError, match="holds a search with another config"):
         tune(labelled, dataclasses.replace(_RECIPE, seed=1), 3, out)
+
+
+def test_a_search_that_began_before_networks_had_a_size_goes_on(
+    labelled: Path, tmp_path: Path
+) -> None:
+    whole = dataclasses.replace(_RECIPE, width_multiplier=1.0, middle_blocks=8)
+    with pytest.raises(TrainingError, match="no trial came to"):
+        tune(labelled, whole, 0, tmp_path)
+    study = optuna.load_study(study_name="tune", storage=f"sqlite:///{tmp_path / 'trials.db'}")
+    subject = study.user_attrs["subject"]
+    del subject["recipe"]["width_multiplier"], subject["recipe"]["middle_blocks"]
+    study.set_user_attr("subject", subject)
+    with pytest.raises(TrainingError, match="no trial came to"):
+        tune(labelled, whole, 0, tmp_path)
+    with pytest.raises(TrainingError, match="holds a search with another config"):
+        tune(labelled, dataclasses.replace(whole, middle_blocks=2), 0, tmp_path)

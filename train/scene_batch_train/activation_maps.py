@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from scene_batch_train.network import LOOKED_AT, features_and_slopes
+from scene_batch_train.network import features_and_slopes, looked_at
 from scene_batch_train.photos import PhotoSet
 from scene_batch_train.pictures import picture
 
@@ -52,12 +52,13 @@ def grad_cam(
 
 def activations(model: keras.Model, photo: npt.NDArray[np.uint8], out: Path) -> None:
     """The most active features of some layers, from the first convolutions to the last."""
-    looker = keras.Model(model.input, [model.get_layer(name).output for name in LOOKED_AT])
+    names = looked_at(model)
+    looker = keras.Model(model.input, [model.get_layer(name).output for name in names])
     with picture(
-        out, len(LOOKED_AT), _CHANNELS + 1, width=10, height=1.6 * len(LOOKED_AT), frames=False
+        out, len(names), _CHANNELS + 1, width=10, height=1.6 * len(names), frames=False
     ) as axes:
         for row, (name, found) in enumerate(
-            zip(LOOKED_AT, looker.predict_on_batch(photo[None]), strict=True)
+            zip(names, looker.predict_on_batch(photo[None]), strict=True)
         ):
             panels = axes[row * (_CHANNELS + 1) :]
             panels[0].imshow(photo)

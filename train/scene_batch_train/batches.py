@@ -49,7 +49,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             change: How photos are augmented.
             class_weights: How much an input of each class counts, float32 ``(classes,)``.
         """
-        super().__init__(workers=usable_cpus(), max_queue_size=8)
+        # Threads for what takes time: Keras waits 0.1 s for them at the end of each epoch.
+        super().__init__(workers=1 if change is None else usable_cpus(), max_queue_size=8)
         self._inputs, self._class_indices, self._classes = inputs, class_indices, classes
         self._batch_size, self._seed, self._change = batch_size, seed, change
         self._class_weights = class_weights

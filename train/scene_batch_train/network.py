@@ -1,4 +1,4 @@
-"""The network: uint8 photos in, Keras' Xception, softmax out; and where its weights start."""
+"""The network: uint8 photos in, an Xception, softmax out; and where its weights start."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scene_batch.errors import TrainingError
+from scene_batch_train.recipe import XCEPTION_MIDDLE_BLOCKS
+from scene_batch_train.xception import RESIDUALS, convolutions, middle_names
 
 Frozen = Literal["block13", "block14"]
 """The last block of the base, which the first stage leaves as it is; the top is what follows."""
@@ -20,21 +22,17 @@ LOGITS = "logits"
 """The last layer with weights."""
 _TOP, _POOL, _INNER = "block14_sepconv1", "pool", "inner"
 
-LOOKED_AT = (
-    "block1_conv2_act",
-    "block3_sepconv2_bn",
-    "block4_sepconv2_bn",
-    "block8_sepconv3_bn",
-    "block13_sepconv2_bn",
-    "block14_sepconv2_act",
-)
-"""Layers from the first convolutions to the last whose features are worth a look."""
 
-_RESIDUALS = ("block2_residual", "block3_residual", "block4_residual", "block13_residual")
-"""The names, in order, of the four convolutions (and ``_bn``) that Keras only numbers."""
-
-
-def build(height: int, width: int, classes: int, dropout: float, inner: int = 0) -> keras.Model:
+def build(  # noqa: PLR0913
+    height: int,
+    width: int,
+    classes: int,
+    dropout: float,
+    inner: int = 0,
+    *,
+    width_multiplier: float = 1.0,
+    middle_blocks: int = XCEPTION_MIDDLE_BLOCKS,
+) -> keras.Model:
     """Build the untrained network.
 
     Input ``image``: uint8 ``(N, height, width, 3)``, RGB. Output ``probabilities``: float32
@@ -46,11 +44,13 @@ def build(height: int, width: int, classes: int, dropout: float, inner: int = 0)
         classes: How many.
         dropout: Share of the features that each training step leaves out.
         inner: Units of a ReLU layer before the classes; 0 leaves it out.
+        width_multiplier: Of the convolutions' filters.
+        middle_blocks: Of the Xception, 0 to 8.
     """
     image = keras.Input((height, width, 3), dtype="uint8", name="image")
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale")(image)
-    base = keras.applications.Xception(include_top=False, weights=None, input_tensor=scaled)
-    features = keras.layers.GlobalAveragePooling2D(name=_POOL)(base.output)
+    seen = convolutions(scaled, width_multiplier, middle_blocks)
+    features = keras.layers.GlobalAveragePooling2D(name=_POOL)(seen)
     if inner:
         features = keras.layers.Dense(inner, activation="relu", name=_INNER)(features)
     dropped = keras.layers.Dropout(dropout, name="dropout")(features)
@@ -83,18 +83,31 @@ def _cut(model: keras.Model, frozen: Frozen) -> tuple[int, Any]:
 
 
 def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
-    """The layers that have weights, by stable names: the numbered residuals get their own."""
-    convolutions, norms = iter(_RESIDUALS), iter(f"{name}_bn" for name in _RESIDUALS)
+    """The layers that have weights, by the names of ``xception``.
+
+    Keras' own Xception, which models of before are, only numbers its residuals.
+    """
+    residuals, norms = iter(RESIDUALS), iter(f"{name}_bn" for name in RESIDUALS)
     names = {}
     for layer in model.layers:
         name = layer.name
         if name.startswith("conv2d"):
-            name = next(convolutions, name)
+            name = next(residuals, name)
         elif name.startswith("batch_normalization"):
             name = next(norms, name)
         if layer.weights:
             names[name] = layer
     return names
+
+
+def looked_at(model: keras.Model) -> list[str]:
+    """Layers from the first convolutions to the last whose features are worth a look."""
+    entry = ["block1_conv2_act", "block3_sepconv2_bn", "block4_sepconv2_bn"]
+    built = {layer.name for layer in model.layers}
+    blocks = [f"{name}_sepconv3_bn" for name in middle_names(XCEPTION_MIDDLE_BLOCKS)]
+    middle = [name for name in blocks if name in built]
+    one_of_them = middle[(len(middle) - 1) // 2 :][:1]
+    return [*entry, *one_of_them, "block13_sepconv2_bn", "block14_sepconv2_act"]
 
 
 def start_weights(model: keras.Model, weights: str) -> int:
@@ -109,7 +122,7 @@ def start_weights(model: keras.Model, weights: str) -> int:
         The number of arrays that were set; the rest keep their initial values.
 
     Raises:
-        TrainingError: They cannot be had, or fit nothing.
+        TrainingError: They cannot be had, fit nothing, or are of a network of another width.
     """
     if weights == "none":
         return 0
@@ -120,6 +133,11 @@ def start_weights(model: keras.Model, weights: str) -> int:
         if [array.shape for array in arrays] == [tuple(w.shape) for w in layer.weights]:
             layer.set_weights(arrays)
             count += len(arrays)
+        elif arrays and name not in (_INNER, LOGITS):  # whose shapes the classes decide
+            raise TrainingError(
+                f"{name} has other shapes in {weights!r}: weights fit networks of their own"
+                " width_multiplier alone"
+            )
     if not count:
         raise TrainingError(f"no layer in {weights!r} fits an Xception; check the file")
     return count

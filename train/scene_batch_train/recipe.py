@@ -15,7 +15,12 @@ from scene_batch.errors import UsageError
 from scene_batch.model.preprocess import Preprocess
 
 XCEPTION_SMALLEST = 71
-"""The smallest side that Keras' Xception takes, in pixels."""
+"""The smallest side that Xception takes, in pixels."""
+XCEPTION_MIDDLE_BLOCKS = 8
+"""The blocks of equal shape in its middle."""
+
+_BEFORE = {"decoding": "full", "width_multiplier": 1.0, "middle_blocks": XCEPTION_MIDDLE_BLOCKS}
+"""What runs did before there were these settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,11 @@ class Recipe:
     max_unreadable: float = 0.05
     """Share of the photos that may be unreadable; they are left out."""
     seed: int = 42
+    width_multiplier: float = 1.0
+    """What the number of each convolution's filters is multiplied by, to the nearest multiple of 8.
+    ImageNet's weights fit 1 alone."""
+    middle_blocks: int = XCEPTION_MIDDLE_BLOCKS
+    """How many of the network's eight middle blocks it has; they keep their names and weights."""
     inner: int = 0
     """Units of a ReLU layer before the classes; 0 leaves it out."""
     dropout: float = 0.3
@@ -143,6 +153,11 @@ class Recipe:
         return cls.of(tables["train"], "train")
 
 
+def with_new_settings(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``asdict`` made of a recipe, perhaps before it had all of today's settings."""
+    return {**_BEFORE, **saved}
+
+
 @dataclass(frozen=True, slots=True)
 class _Range:
     """What a number may be; ``below``: up to, but not."""
@@ -169,6 +184,8 @@ _RANGES = {
     "validation": _Range(_TINY, 1, below=True),
     "max_unreadable": _PART,
     "seed": _Range(0),
+    "width_multiplier": _Range(0.01, 8),
+    "middle_blocks": _Range(0, XCEPTION_MIDDLE_BLOCKS),
     "inner": _Range(0),
     "dropout": _PART,
     "label_smoothing": _PART,

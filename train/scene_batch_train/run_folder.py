@@ -17,10 +17,13 @@ from scene_batch.errors import OutputBusyError, OutputExistsError, TrainingError
 from scene_batch.file_lock import lock
 from scene_batch.model.preprocess import Preprocess
 from scene_batch_train.continuing import finish_exchange
-from scene_batch_train.recipe import Recipe
+from scene_batch_train.recipe import Recipe, with_new_settings
 
 FIRST_VERSION = "1.0.0"
 """Of the first model of a run folder."""
+
+
+_ANOTHER = "; give --out a new folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,9 @@ class RunFolder:
         run = cls(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if run.is_finished:
-                raise OutputExistsError(
-                    str(path), ": a finished training run; give --out a new folder"
-                )
+                raise OutputExistsError(str(path), _ANOTHER, "holds a finished training run")
             if not run.config.is_file():
-                raise OutputExistsError(str(path), "; give --out a new folder")
+                raise OutputExistsError(str(path), _ANOTHER)
         return run
 
     @classmethod
@@ -212,8 +213,9 @@ class RunFolder:
         return next((part for part in config if found.get(part) != config[part]), None)
 
     def read_config(self) -> dict[str, Any]:
-        """Read what ``write_config`` wrote."""
-        return dict(json.loads(self.config.read_text()))
+        """Read what ``write_config`` wrote, perhaps before the recipe had all of its settings."""
+        config = dict(json.loads(self.config.read_text()))
+        return config | {"recipe": with_new_settings(config["recipe"])}
 
     def read_version(self) -> str:
         """The model's version."""
@@ -221,8 +223,7 @@ class RunFolder:
 
     def read_recipe(self) -> Recipe:
         """The recipe that the model was trained with."""
-        recipe = {"decoding": "full"} | self.read_config()["recipe"]  # before it was a setting
-        return Recipe.of(recipe, self.config.name)
+        return Recipe.of(self.read_config()["recipe"], self.config.name)
 
     def read_preprocess(self) -> Preprocess:
         """The preprocessing that the model was trained with."""

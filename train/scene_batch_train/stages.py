@@ -69,13 +69,24 @@ def fine_tune(model: keras.Model, data: DataSet, recipe: Recipe, run: RunFolder)
 
 def build_for(recipe: Recipe, classes: int) -> keras.Model:
     """The recipe's network, untrained."""
-    return network.build(recipe.height, recipe.width, classes, recipe.dropout, recipe.inner)
+    return network.build(
+        recipe.height,
+        recipe.width,
+        classes,
+        recipe.dropout,
+        recipe.inner,
+        width_multiplier=recipe.width_multiplier,
+        middle_blocks=recipe.middle_blocks,
+    )
 
 
 def compile_for(model: keras.Model, optimizer: keras.Optimizer, recipe: Recipe) -> None:
     """Give a model its optimizer and the recipe's loss."""
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-    model.compile(optimizer, loss, metrics=["accuracy"])
+    # A metric and an optimizer with variables: if the first step had to make them, TensorFlow
+    # would trace it twice.
+    model.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy("accuracy")])
+    optimizer.build(model.trainable_variables)
 
 
 def _fit(  # noqa: PLR0913, PLR0917

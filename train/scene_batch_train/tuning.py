@@ -25,7 +25,7 @@ from scene_batch_train.batches import Batches, Features, changed, features_of, m
 from scene_batch_train.data_set import DataSet, prepare
 from scene_batch_train.devices import has_gpu, policy
 from scene_batch_train.progress import progress_bar
-from scene_batch_train.recipe import Recipe
+from scene_batch_train.recipe import Recipe, with_new_settings
 from scene_batch_train.stages import build_for, compile_for
 
 INNER = (0, 128, 256, 512, 1000)
@@ -188,7 +188,8 @@ def _open(out: Path, subject: dict[str, Any]) -> optuna.Study:
         load_if_exists=True,
     )
     subject = json.loads(json.dumps(subject))
-    if study.user_attrs.get("subject", subject) != subject:
+    found = study.user_attrs.get("subject", subject)
+    if found | {"recipe": with_new_settings(found["recipe"])} != subject:
         raise TrainingError(
             f"{str(out)!r} holds a search with another config or other photos; give --out a new"
             " folder"

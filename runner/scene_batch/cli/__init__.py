@@ -6,6 +6,7 @@ import atexit
 import importlib
 import io
 import os
+import signal
 import sys
 from dataclasses import dataclass
 
@@ -98,6 +99,8 @@ class LazyGroup(click.Group):
                 f"{ctx.invoked_subcommand} needs {missing}: pip install"
                 f" 'scene-batch[{entry.extra}]'"
             ) from None
+        except KeyboardInterrupt:  # before a command has begun to listen to signals
+            raise click.exceptions.Exit(128 + signal.SIGINT) from None
         except SceneBatchError as error:
             raise Failure(error) from error
         except BrokenPipeError:  # click ends without a word, as a filter does

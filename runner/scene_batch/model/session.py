@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +18,7 @@ from scene_batch.model.providers import start
 from scene_batch.model.runtime import load_runtime
 from scene_batch.processors import has_bf16, usable_cpus
 from scene_batch.records import Pixels
-from scene_batch.threads import begin
+from scene_batch.threads import Future, begin
 
 _SUM_TOLERANCE = 0.01
 """fp16 and int8 sum to one within a thousandth."""

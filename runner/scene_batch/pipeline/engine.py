@@ -113,11 +113,14 @@ class Engine:
 
     def _decode(self, got: tuple[Fetched | Given | Row, float]) -> _Loaded:
         photo, read_seconds = got
-        if not isinstance(photo, Fetched | Given):
+        retries = 0
+        if isinstance(photo, Fetched):
+            ref, data, retries = photo
+            if isinstance(data, Unreadable):
+                return _Loaded(data, read_seconds, retries=retries)
+            photo = Given(ref, data)
+        if not isinstance(photo, Given):
             return _Loaded(photo)
-        retries = photo.retries if isinstance(photo, Fetched) else 0
-        if isinstance(photo.data, Unreadable):
-            return _Loaded(photo.data, read_seconds, retries=retries)
         begun = time.perf_counter()
         decoded = self.predictor.decode(photo.ref, photo.data)
         return _Loaded(decoded, read_seconds, time.perf_counter() - begun, retries)
@@ -148,13 +151,14 @@ class Engine:
 
     def _batches(self, photos: Iterable[Decoded | Row]) -> Iterator[Batch]:
         """Group items into batches with as many decoded photos as the session takes, in order."""
+        session = self.predictor.session
         items: list[Decoded | Row] = []
         decoded = 0
         try:
             for item in photos:
                 items.append(item)
                 decoded += isinstance(item, Decoded)
-                if decoded >= self.predictor.session.batch_size or len(items) == MAX_BATCH_ITEMS:
+                if decoded >= session.batch_size or len(items) == MAX_BATCH_ITEMS:
                     yield Batch(tuple(items))
                     items, decoded = [], 0
         except SceneBatchError:  # what came before it is sound
@@ -184,11 +188,11 @@ class _Sizes:
 
     def needed(self, item: Item) -> int:
         """Bytes that an item needs."""
+        if isinstance(item, ImageRef):
+            return self._guess if item.size_bytes is None else item.size_bytes
         if isinstance(item, Given):
             return len(item.data) if isinstance(item.data, bytes) else item.data.nbytes
-        if not isinstance(item, ImageRef):
-            return 0
-        return self._guess if item.size_bytes is None else item.size_bytes
+        return 0
 
     def saw(self, size: int | None) -> None:
         """Learn from the size of a photo that was read."""

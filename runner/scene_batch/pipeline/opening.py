@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import wait
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
@@ -43,7 +42,7 @@ def run_job(job: Job, front: Front, interruption: Interruption) -> RunRecord:
         check_name(with_slashes(job.out))
         opening = begin(lambda: Session.open(job.model, job.compute))
         # If something is refused meanwhile, wait all the same: a load cannot be broken off.
-        stack.callback(wait, [opening])
+        stack.callback(opening.wait)
         from scene_batch.pipeline.run import open_sources, run  # pyarrow loads meanwhile
 
         loading = stack.pop_all()

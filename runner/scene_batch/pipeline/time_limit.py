@@ -6,14 +6,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future
 from contextlib import closing, suppress
 from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from scene_batch.errors import HungReadsError
 from scene_batch.read_ahead import Room, read_ahead
-from scene_batch.threads import Pool, fulfil, settle
+from scene_batch.threads import Future, Pool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -100,30 +99,33 @@ class LimitedReads(Generic[Item, Result]):
         with closing(ahead):
             for result in ahead:
                 hanging.append(begun.popleft())
-                hanging = [photo for photo in hanging if photo in self._hanging]
+                hanging = [p for p in hanging if p in self._hanging] if self._hanging else []
                 yield result
                 if len(hanging) >= self._readers.size:
                     raise HungReadsError(len(hanging), self._seconds)
 
     def _read(self, photo: _Photo[Item, Result]) -> None:
-        """Read a photo; runs in a thread of the readers."""
+        """Read, in a thread of the readers."""
+        if photo.result.cancelled:
+            return
+        failure: BaseException | None = None
+        read: Any = None
         self._reading[photo] = threading.current_thread(), time.monotonic()
         try:
-            if photo.result.cancelled():
-                return
-            following = partial(self._then, self._read_item(photo.item))
+            read = self._read_item(photo.item)
         except BaseException as error:  # noqa: BLE001 - raised where the result is taken
-            following = partial(_raise, error)
-        finally:
-            given_up = self._reading.pop(photo, None) is None
-            self._hanging.discard(photo)
+            failure = error
+        given_up = self._reading.pop(photo, None) is None
         if given_up:
-            return
-        work = partial(fulfil, photo.result, following)
-        if self._workers is self._readers:
-            work()
+            self._hanging.discard(photo)
+        elif failure is not None:
+            photo.result.set_exception(failure)
         else:
-            self._workers.put(work)
+            work = partial(photo.result.fulfil, partial(self._then, read))
+            if self._workers is self._readers:
+                work()
+            else:
+                self._workers.put(work)
 
     def _look(self) -> None:
         """Look now and then at the reads, and give up those that take too long."""
@@ -144,12 +146,8 @@ class LimitedReads(Generic[Item, Result]):
                     self._hanging.discard(photo)
                     continue
                 self._to_replace.append(thread)
-                settle(photo.result, self._late(photo.item))
+                photo.result.set_result(self._late(photo.item))
         with suppress(RuntimeError):  # the system cannot start a thread: try again at the next look
             while self._to_replace:
                 self._readers.replace(self._to_replace[-1])
                 self._to_replace.pop()
-
-
-def _raise(error: BaseException) -> Any:  # noqa: ANN401 - returns nothing
-    raise error

@@ -30,13 +30,19 @@ class ParquetFile:
     """Writes one Parquet file, which cannot be read before ``finish`` writes its footer."""
 
     def __init__(self, path: Path, group_rows: int = ROW_GROUP_ROWS) -> None:
-        self._writer = pq.ParquetWriter(
-            path,
-            schema(),
-            compression="zstd",
-            use_dictionary=_REPEATING,
-            data_page_size=_PAGE_BYTES,
-        )
+        # Opened here, so that it is closed where the disk has no room for its first bytes.
+        self._file = pa.OSFile(str(path), "wb")
+        try:
+            self._writer = pq.ParquetWriter(
+                self._file,
+                schema(),
+                compression="zstd",
+                use_dictionary=_REPEATING,
+                data_page_size=_PAGE_BYTES,
+            )
+        except BaseException:
+            self._file.close()
+            raise
         self._group_rows = group_rows
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = self._waiting_bytes = 0
@@ -68,7 +74,11 @@ class ParquetFile:
             self._flush()
         self._writer.add_key_value_metadata(metadata)
         self._writer.close()
+        self._file.close()
 
     def abandon(self) -> None:
         """Close the file, which stays incomplete."""
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:
+            self._file.close()

@@ -20,14 +20,13 @@ import pytest
 
 from scene_batch.cli.run import AutoOrCount, CountOrShare
 from support import (
-    FULL_PIPE,
     ROOT,
     command,
+    is_full,
     process_environment,
     save_photo,
     scene_batch,
     started,
-    unread,
     wait_for,
 )
 
@@ -332,8 +331,8 @@ def test_a_standard_output_that_does_not_wait_gets_all_rows(
     read, write = os.pipe()
     os.set_blocking(write, False)
     with started(words, stdout=write) as run:
+        wait_for(lambda: is_full(write))
         os.close(write)
-        wait_for(lambda: unread(read) > FULL_PIPE)
         with os.fdopen(read, "rb") as rows:
             assert sum(1 for _ in rows) == 3000
         assert run.wait(60) == 0
@@ -378,3 +377,19 @@ def test_closed_streams_change_no_exit_code(
     done = subprocess.run(["sh", "-c", line], env=process_environment(), check=False, timeout=60)
     assert done.returncode == 0
     assert (tmp_path / "p.csv").exists()
+
+
+def test_an_interruption_while_a_command_is_loaded_has_its_exit_code() -> None:
+    code = (
+        "import importlib, scene_batch.cli as cli\n"
+        "def interrupted(name): raise KeyboardInterrupt\n"
+        "importlib.import_module = interrupted\n"
+        "cli.program()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "photos", "--out", "p.csv"],
+        env=process_environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, b"")

@@ -266,6 +266,14 @@ def _rows(predictor: Predictor, photos: list[Decoded]) -> list[Row]:
         return [row for rows, _ in engine._predicted(photos, pool) for row in rows]
 
 
+def _rows(predictor: Predictor, photos: list[Decoded]) -> list[Row]:
+    """The photos' rows, by an engine's batches and calls side by side."""
+    plan = ThreadPlan.of(predictor.session, workers=2, remote=False)
+    engine = Engine(predictor, Reader(), plan, 60.0)
+    with Pool(plan.calls) as pool:
+        return [row for rows, _ in engine._predicted(photos, pool) for row in rows]
+
+
 def test_no_room_for_one_photo_is_one_line(
     monkeypatch: pytest.MonkeyPatch, colour_model: Path
 ) -> None:

@@ -23,13 +23,12 @@ from scene_batch.outputs.ledger import Ledger
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from support import (
-    FULL_PIPE,
     command,
     counts,
+    is_full,
     process_environment,
     save_shade,
     started,
-    unread,
     wait_for,
 )
 
@@ -201,9 +200,8 @@ def test_a_blocked_pipe_does_not_hold_a_signal_back(
     names = tmp_path / "list.txt"
     names.write_text("\n".join([str(path) for path in photos.rglob("*.png")] * 100))
     words = command("run", f"@{names}", "--out", "-", "--model", colour_model, "--quiet")
-    with started(words, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        pipe = process.stdout.fileno()
-        wait_for(lambda: unread(pipe) > FULL_PIPE)  # nobody reads
+    read, write = os.pipe()
+    with os.fdopen(read), os.fdopen(write, "wb"), started(words, stdout=write) as process:
+        wait_for(lambda: is_full(write))  # nobody reads
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 143

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -160,6 +161,30 @@ def test_who_was_quick_to_hold_it_keeps_it(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(data_set, "release", lambda: (release(), other.hold()))
     with pytest.raises(OutputBusyError):
         data_set.publish_data_set([], "{}")
+
+
+@pytest.mark.parametrize("room", [3, 1000])
+def test_a_part_that_a_full_disk_does_not_take_can_be_deleted(
+    room: int,
+    album: Path,
+    colours: Predictor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Wherever the disk is full: in the first bytes of the file, or later."""
+    before, next_part = resource.getrlimit(resource.RLIMIT_FSIZE), Ledger.next_part
+
+    def filling(ledger: Ledger) -> Path:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        return next_part(ledger)
+
+    monkeypatch.setattr(Ledger, "next_part", filling)
+    try:
+        with pytest.raises(OutputError, match="File too large"):
+            run(Job((str(album),), str(tmp_path / "p.parquet")), colours)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_strange_folder_is_said(tmp_path: Path) -> None:

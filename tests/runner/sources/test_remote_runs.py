@@ -182,7 +182,7 @@ def ended(
     """Exit codes of runs that a SIGTERM met in a silence, and the seconds that they took to end."""
     folder = tmp_path_factory.mktemp("silences")
     photo = save_shade(folder / "x.png", 5).read_bytes()
-    buckets = {f"silent-{number}": name for number, name in enumerate(SILENCES)}
+    buckets = {f"{shared_bucket.name}-{number}": name for number, name in enumerate(SILENCES)}
     front = shared_bucket.front
 
     def is_silent(request: Request) -> bool:
