@@ -53,5 +53,5 @@ def test_a_model_whose_output_is_no_softmax_is_refused(colour_model: Path, tmp_p
     model = onnx.load(colour_model)
     model.graph.node[-1].CopyFrom(helper.make_node("Identity", ["logits"], ["probabilities"]))
     onnx.save(model, tmp_path / "logits.onnx")
-    with pytest.raises(ModelError, match="no probabilities .they sum to 0.; its output must be"):
+    with pytest.raises(ModelError, match=r"no probabilities .they sum to 0.; its output must be"):
         Session.open(tmp_path / "logits.onnx")
