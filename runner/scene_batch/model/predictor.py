@@ -84,7 +84,7 @@ class Predictor:
 
         None of them where the model gave something that is no number.
         """
-        sound = np.isfinite(probabilities).all(axis=1)
+        sound = np.asarray(np.isfinite(probabilities).all(axis=1)).tolist()
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.top_k]
         highest = probabilities[np.arange(len(order))[:, None], order]
         name = self.card.classes.__getitem__
