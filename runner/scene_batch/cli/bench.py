@@ -69,6 +69,8 @@ def command(
     """
     if write is not None and write.exists() and not overwrite:
         raise OutputExistsError(str(write))
+    if write is not None and write.is_dir():
+        raise UsageError(f"--write: {str(write)!r} is a folder; name a file: job.toml")
     if write is not None and not write.absolute().parent.is_dir():
         raise UsageError(f"--write: no folder {str(write.parent)!r}; make it first")
     sys.setswitchinterval(SWITCH_SECONDS)  # as run does

@@ -20,6 +20,8 @@ def check_name(name: str) -> None:
             f"--out {name!r}: the suffix decides the format: .parquet, .csv, .jsonl,"
             " / for a Parquet data set, or - for JSON Lines on standard output"
         )
+    if name.rstrip("/").endswith((".parts", ".parts.replaced")):
+        raise UsageError(f"--out {name!r}: names that end so are for unfinished runs; take another")
     if is_url(name):
         address = Address.parse(name)
         if not (address.is_listable and address.key):

@@ -112,9 +112,9 @@ class FileList:
             yield lines
 
     def _text(self) -> Iterator[str]:
-        with self._open() as lines:
+        with self._open(newline="\n") as lines:  # a name may hold a carriage return
             for line in lines:
-                yield line.rstrip("\r\n")
+                yield line.removesuffix("\n").removesuffix("\r")
 
     def _nulls(self) -> Iterator[str]:
         rest = ""

@@ -244,3 +244,9 @@ def test_a_line_with_a_nul_byte_is_a_row(tmp_path: Path) -> None:
     outcome = read(ref)
     assert isinstance(outcome, Unreadable)
     assert outcome.code == "missing"
+
+
+def test_a_carriage_return_within_a_line_is_of_the_name(tmp_path: Path) -> None:
+    _touch(tmp_path / "a\rb.jpg")
+    (tmp_path / "list.txt").write_bytes(b"%b/a\rb.jpg\r\n" % os.fsencode(tmp_path))
+    assert _paths(f"@{tmp_path / 'list.txt'}") == [f"{tmp_path}/a\rb.jpg"]

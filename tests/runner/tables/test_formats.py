@@ -175,3 +175,10 @@ def test_nothing_is_left_where_nothing_was_saved(tmp_path: Path) -> None:
 def test_an_unknown_suffix_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="the suffix decides the format"):
         check_name(name)
+
+
+@pytest.mark.parametrize("name", ["a.parquet.parts/", "b/out.parts.replaced/"])
+def test_names_of_unfinished_runs_are_no_outputs(name: str) -> None:
+    """The next run of ``a.parquet`` would take such a data set for its own, and delete it."""
+    with pytest.raises(UsageError, match="for unfinished runs"):
+        check_name(name)
