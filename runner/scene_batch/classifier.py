@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from scene_batch.errors import UsageError
 from scene_batch.model.card import ModelCard
 from scene_batch.model.compute_options import AUTO, ComputeOptions
 from scene_batch.model.predictor import Predictor
+from scene_batch.object_store.stores import Stores
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.engine import Engine, Given, Item
 from scene_batch.pipeline.thread_plan import ThreadPlan
@@ -39,6 +42,11 @@ class Classifier:
     predictor: Predictor
     read_timeout: float = 60.0
     """Seconds that a read may take; a slower one gives an ``Unreadable`` with code ``timeout``."""
+
+    def __post_init__(self) -> None:
+        """Refuse a time limit that is none."""
+        if not (isinstance(self.read_timeout, int | float) and 0 < self.read_timeout < math.inf):
+            raise UsageError(f"read_timeout {self.read_timeout!r}: take seconds above 0")
 
     @classmethod
     def load(
@@ -81,7 +89,7 @@ class Classifier:
         if isinstance(photos, str | PathLike | bytes | np.ndarray):
             photos = [photos]
         plan = ThreadPlan.of(self.predictor.session, workers=None, remote=False)
-        engine = Engine(self.predictor, Reader(), plan, self.read_timeout)
+        engine = Engine(self.predictor, Reader(Stores(self.read_timeout)), plan, self.read_timeout)
         with closing(engine.rows(map(_item, photos), Tally())) as batches:
             return [row for rows in batches for row in rows]
 

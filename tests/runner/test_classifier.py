@@ -147,3 +147,27 @@ def test_a_batch_size_that_shrinks_ends_the_batch_that_is_being_formed(colour_mo
     plan = ThreadPlan.of(predictor.session, workers=1, remote=False)
     batches = Engine(predictor, Reader(), plan, 60.0)._batches(photos())
     assert [len(batch.items) for batch in batches] == [7, 4, 4, 4, 1]
+
+
+@pytest.mark.parametrize("seconds", ["5s", None, 0, -1, float("nan"), float("inf")])
+def test_a_time_limit_that_is_none_is_refused(seconds: Any, classifier: Classifier) -> None:
+    with pytest.raises(SceneBatchError, match=r"read_timeout .*: take seconds above 0"):
+        Classifier(classifier.predictor, seconds)
+
+
+@pytest.mark.parametrize("top_k", ["3", 2.5])
+def test_a_top_k_that_is_no_number_is_refused(top_k: Any, classifier: Classifier) -> None:
+    with pytest.raises(SceneBatchError, match="the model has 3 classes"):
+        Predictor.of(classifier.predictor.session, top_k)
+
+
+def test_stores_have_the_time_limit_of_the_classifier(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was 60 s for their requests, whatever was asked for."""
+    limits = []
+    monkeypatch.setattr(
+        "scene_batch.classifier.Reader", lambda stores: limits.append(stores.timeout) or Reader()
+    )
+    Classifier(classifier.predictor, 200.0).classify(b"")
+    assert limits == [200.0]

@@ -49,7 +49,7 @@ class Predictor:
             UsageError: ``top_k`` is more than the model has classes, or less than 1.
         """
         classes = len(session.card.classes)
-        if top_k is not None and not 1 <= top_k <= classes:
+        if top_k is not None and not (type(top_k) is int and 1 <= top_k <= classes):
             raise UsageError(f"top-k {top_k}: the model has {classes} classes; take 1 to {classes}")
         return cls(session, top_k or min(3, classes))
 
