@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. They use the Python on the PATH.
 .DEFAULT_GOAL := help
-.PHONY: help install check format lint types test fuzz bench docs samples locks
+.PHONY: help install check format lint types test nightly fuzz bench docs samples locks
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ types: ## strict types, as each system sees them
 
 test: ## the tests
 	pytest
+
+nightly: ## the tests of export with the whole network instead of a small one, some minutes
+	SCENE_BATCH_TEST_XCEPTION=whole pytest tests/export
 
 fuzz: ## damage photos for about half an hour; what it finds becomes a fixture
 	pytest tests/runner/model/test_decode.py -n 0 -k damaged --hypothesis-profile=fuzz --timeout 0

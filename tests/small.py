@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,14 @@ SIDE = XCEPTION_SMALLEST
 _SIZE: dict[str, Any] = {"width_multiplier": 1 / 8, "middle_blocks": 0}
 SMALL: dict[str, Any] = {"weights": "none", "height": SIDE, "width": SIDE} | _SIZE
 """What makes a config one of the small network, from random weights."""
+_WHOLE: dict[str, Any] = {"width_multiplier": 1.0, "middle_blocks": 8}
+_SIZE_OF_ALL = _WHOLE if os.environ.get("SCENE_BATCH_TEST_XCEPTION") == "whole" else {}
+"""What `make nightly` sets: the size of every config here, whatever the test says."""
 
 
 def small_recipe(**settings: Any) -> Recipe:
     """Such a config; a quarter of the photos is held back."""
-    return Recipe(**(SMALL | {"validation": 0.25} | settings))
+    return Recipe(**(SMALL | {"validation": 0.25} | settings | _SIZE_OF_ALL))
 
 
 def small_network(classes: int, dropout: float = 0.0, inner: int = 0, **size: Any) -> keras.Model:

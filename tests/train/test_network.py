@@ -13,6 +13,7 @@ import tensorflow as tf
 from scene_batch.errors import TrainingError
 from scene_batch_train import network
 from scene_batch_train.run_folder import RunFolder
+from scene_batch_train.stages import build_for
 from scene_batch_train.xception import convolutions
 from small import SIDE, small_network
 
@@ -176,7 +177,7 @@ def test_the_weights_of_imagenet_set_every_convolution(monkeypatch: pytest.Monke
 
 
 def test_a_keras_file_sets_all_but_the_classes(tiny_run: RunFolder) -> None:
-    model = small_network(5, middle_blocks=1)  # other classes: its last layer stays as it is
+    model = build_for(tiny_run.read_recipe(), 5)  # other classes: its last layer stays as it is
     count = network.start_weights(model, str(tiny_run.model))
     assert count == len(model.weights) - 2
 

@@ -20,8 +20,9 @@ from scene_batch_train.photos import PhotoSet
 from scene_batch_train.recipe import FineTune, Head, Recipe
 from scene_batch_train.robustness import CHANGES
 from scene_batch_train.run_folder import RunFolder
+from scene_batch_train.stages import build_for
 from scene_batch_train.training import train
-from small import small_network, small_recipe
+from small import small_recipe
 from support import save_shade
 
 
@@ -85,7 +86,7 @@ def test_the_saved_network_is_float32_and_takes_photos(tiny_run: RunFolder) -> N
 def test_batch_norms_stand_still_and_every_convolution_learns(tiny_run: RunFolder) -> None:
     trained = keras.models.load_model(tiny_run.model, compile=False)
     keras.utils.set_random_seed(tiny_run.read_config()["recipe"]["seed"])
-    start = small_network(2, middle_blocks=1)
+    start = build_for(tiny_run.read_recipe(), 2)
     now, then = network.named_layers(trained), network.named_layers(start)
     for name, layer in now.items():
         moved = [
