@@ -66,10 +66,11 @@ class Future(Generic[Result]):
         if self.cancelled:
             return
         try:
-            self._value = call()
+            result = call()
         except BaseException as error:  # noqa: BLE001 - raised where the result is taken
-            self._error = error
-        self._open.release()
+            self.set_exception(error)
+        else:
+            self.set_result(result)
 
     def set_result(self, result: Result) -> None:
         """Give it its result; once."""

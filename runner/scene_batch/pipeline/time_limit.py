@@ -25,11 +25,12 @@ container), and the time limit of every read begins anew."""
 class _Photo(Generic[Item, Result]):
     """An item that is being read or waits for it, and its future result."""
 
-    __slots__ = ("item", "result")
+    __slots__ = ("came_back", "given_up", "item", "result")
 
     def __init__(self, item: Item) -> None:
         self.item = item
         self.result: Future[Result] = Future()
+        self.given_up = self.came_back = False
 
 
 class LimitedReads(Generic[Item, Result]):
@@ -61,7 +62,6 @@ class LimitedReads(Generic[Item, Result]):
         self._readers, self._workers, self._seconds = readers, workers, seconds
         # Its own thread and the one that gives it up both try to take a photo out: the first wins.
         self._reading: dict[_Photo[Item, Result], tuple[threading.Thread, float]] = {}
-        self._hanging: set[_Photo[Item, Result]] = set()
         self._to_replace: list[threading.Thread] = []
         self._over = threading.Event()
         self._looking = threading.Thread(target=self._look, name="scene-batch-limit", daemon=True)
@@ -98,8 +98,10 @@ class LimitedReads(Generic[Item, Result]):
         ahead = read_ahead(begin, items, depth=depth, room=room)
         with closing(ahead):
             for result in ahead:
-                hanging.append(begun.popleft())
-                hanging = [p for p in hanging if p in self._hanging] if self._hanging else []
+                photo = begun.popleft()
+                if photo.given_up:
+                    hanging.append(photo)
+                hanging = [photo for photo in hanging if not photo.came_back]
                 yield result
                 if len(hanging) >= self._readers.size:
                     raise HungReadsError(len(hanging), self._seconds)
@@ -115,9 +117,8 @@ class LimitedReads(Generic[Item, Result]):
             read = self._read_item(photo.item)
         except BaseException as error:  # noqa: BLE001 - raised where the result is taken
             failure = error
-        given_up = self._reading.pop(photo, None) is None
-        if given_up:
-            self._hanging.discard(photo)
+        if self._reading.pop(photo, None) is None:
+            photo.came_back = True  # too late: it was given up
         elif failure is not None:
             photo.result.set_exception(failure)
         else:
@@ -140,11 +141,8 @@ class LimitedReads(Generic[Item, Result]):
 
     def _give_up(self, *, begun_by: float) -> None:
         for photo, (thread, begun) in self._reading.copy().items():
-            if begun <= begun_by:
-                self._hanging.add(photo)
-                if self._reading.pop(photo, None) is None:  # it has come back after all
-                    self._hanging.discard(photo)
-                    continue
+            if begun <= begun_by and self._reading.pop(photo, None) is not None:
+                photo.given_up = True
                 self._to_replace.append(thread)
                 photo.result.set_result(self._late(photo.item))
         with suppress(RuntimeError):  # the system cannot start a thread: try again at the next look

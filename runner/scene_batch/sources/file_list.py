@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -29,8 +29,8 @@ class ListFormat:
     """Whether paths end with a NUL byte instead of a line break: ``find -print0``."""
 
     def to_json(self) -> dict[str, object]:
-        """What is not as usual, for a run's identity and its record."""
-        return {name: getattr(self, name) for name in self.__slots__ if self != USUAL}
+        """For a run's identity and its record; empty where lists are read as usual."""
+        return {} if self == USUAL else asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
