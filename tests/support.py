@@ -221,3 +221,25 @@ def process_environment(more: Mapping[str, str] | None = None) -> dict[str, str]
     """This process's environment with the source roots on the module path."""
     roots = os.pathsep.join(str(ROOT / room) for room in ("runner", "train", "export"))
     return {**os.environ, "PYTHONPATH": roots, **(more or {})}
+
+
+class Dies(BaseException):
+    """What a kill looks like from inside."""
+
+
+class StepsToDieAt:
+    """Counts calls of functions, and raises ``Dies`` instead of the one after ``step``."""
+
+    def __init__(self, step: int) -> None:
+        self._step, self.taken = step, 0
+
+    def counted(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that is counted, and dies at its turn."""
+
+        def call(*words: Any, **more: Any) -> Any:
+            self.taken += 1
+            if self.taken == self._step + 1:
+                raise Dies
+            return real(*words, **more)
+
+        return call

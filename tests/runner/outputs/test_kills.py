@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from scene_batch.outputs.ledger import Ledger
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from support import (
+    Dies,
+    StepsToDieAt,
     command,
     counts,
     is_full,
@@ -33,10 +35,6 @@ from support import (
 )
 
 pytestmark = pytest.mark.usefixtures("small_parts")
-
-
-class _Dies(BaseException):
-    """What a SIGKILL would be, at one step."""
 
 
 _STEPS = 40
@@ -70,18 +68,7 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Die at the n-th renaming, syncing, unlinking after the last row, then run again."""
-    calls = 0
-
-    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-        def die(*words: Any, **more: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == step + 1:
-                raise _Dies
-            return real(*words, **more)
-
-        return die
-
+    deadly = StepsToDieAt(step)
     out = tmp_path / "p.parquet"
     job = Job(two_folders, str(out), overwrite=how == "overwrite")
     join = publishing.join
@@ -89,12 +76,12 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
     def from_here(*words: Any) -> None:
         steps = ("replace", "rename", "unlink", "rmdir")
         for owner, name in ((os, "fsync"), *((Path, step) for step in steps)):
-            patch.setattr(owner, name, counted(getattr(owner, name)))
+            patch.setattr(owner, name, deadly.counted(getattr(owner, name)))
         join(*words)
 
     with monkeypatch.context() as patch:
         patch.setattr(publishing, "join", from_here)
-        with suppress(_Dies):
+        with suppress(Dies):
             run(job, colours)
     left = Path(f"{out}.parts").exists()
     if how == "plain" and out.exists() and os.listdir(f"{out}.parts" if left else tmp_path) == []:
@@ -106,7 +93,7 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
     assert counts(out) == counts(table_of_two)
     assert sorted(os.listdir(tmp_path)) == ["p.parquet", "p.parquet.run.json"]
     if step == _STEPS - 1:
-        assert calls < _STEPS, "there are more steps than this test tries"
+        assert deadly.taken < _STEPS, "there are more steps than this test tries"
 
 
 def test_a_table_that_was_joined_and_not_named_is_joined_again(

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +24,7 @@ from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.merge import merge
 from scene_batch.pipeline.run import run
 from scene_batch.sources.shard import Shard
+from support import Dies, StepsToDieAt
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="they are laid upon Linux"),
@@ -73,10 +73,6 @@ def _stopping_at(rows: int) -> Callable[[Tally], None]:
     return watch
 
 
-class _Dies(BaseException):
-    """What a kill would be, at one step."""
-
-
 _STEPS = 60
 
 
@@ -104,23 +100,12 @@ def test_a_kill_at_any_step_is_made_good(
 
 def _run_until(step: int, job: Job, colours: Predictor, patch: pytest.MonkeyPatch) -> bool:
     """Run a job, and die at its n-th step; False where it has not so many."""
-    calls = 0
-
-    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-        def die(*words: Any, **more: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == step + 1:
-                raise _Dies
-            return real(*words, **more)
-
-        return die
-
+    steps = StepsToDieAt(step)
     for name in ("replace", "rename", "unlink", "rmdir"):
-        patch.setattr(os, name, counted(getattr(os, name)))
-    with suppress(_Dies):
+        patch.setattr(os, name, steps.counted(getattr(os, name)))
+    with suppress(Dies):
         run(job, colours)
-    return calls > step
+    return steps.taken > step
 
 
 def test_tables_are_updated_and_merged(
