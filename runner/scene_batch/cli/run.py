@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -16,73 +15,17 @@ import click
 from scene_batch.cli.config import config_option
 from scene_batch.cli.options import SWITCH_SECONDS, provider_option
 from scene_batch.cli.progress import told
-from scene_batch.model.compute_options import MOST, ComputeOptions, Provider
+from scene_batch.cli.values import AutoOrCount, CountOrShare, Seconds
+from scene_batch.model.compute_options import ComputeOptions, Provider
 
 if TYPE_CHECKING:
     from scene_batch.tables.run_record import RunRecord
 
 TOO_MANY_UNREADABLE = 3
-LONGEST_SECONDS = 86_400.0
-
-_COUNT = re.compile("[0-9]{1,18}")
-
-
-class CountOrShare(click.ParamType[str]):
-    """``12`` or ``1%``."""
-
-    name = "N|P%"
-
-    def convert(
-        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Check the text, and keep it for ``exceeds``."""
-        text = str(value)
-        number = text.removesuffix("%")
-        try:
-            allowed = 0 <= float(number) <= (100 if text.endswith("%") else float("inf"))
-            if allowed and (text.endswith("%") or _COUNT.fullmatch(number)):
-                return text
-        except ValueError:
-            pass
-        return self.fail(f"{text!r} is neither a count (12) nor a share (1%)", param, ctx)
-
-
-class AutoOrCount(click.ParamType[int | None]):
-    """``auto`` (None) or a number from 1."""
-
-    name = "auto|N"
-
-    def convert(
-        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | None:
-        """Read it."""
-        if value == "auto":
-            return None
-        if _COUNT.fullmatch(str(value)) and 1 <= int(value) <= MOST:
-            return int(value)
-        return self.fail(f"{value!r} is neither auto nor a number from 1 to {MOST}", param, ctx)
 
 
 def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
     return click.option(name, type=AutoOrCount(), default="auto", show_default=True, help=text)
-
-
-class Seconds(click.ParamType[float]):
-    """``60s`` or ``0.5``."""
-
-    name = "SECONDS"
-
-    def convert(
-        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Read it."""
-        try:
-            seconds = float(str(value).removesuffix("s"))
-        except ValueError:
-            seconds = 0.0
-        if 0 < seconds <= LONGEST_SECONDS:
-            return seconds
-        return self.fail(f"{value!r} is not a time such as 60s", param, ctx)
 
 
 @click.command("run")

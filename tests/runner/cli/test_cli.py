@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scene_batch.cli.run import AutoOrCount, CountOrShare
+from scene_batch.cli.values import AutoOrCount, CountOrShare
 from support import (
     ROOT,
     command,

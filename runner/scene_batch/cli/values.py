@@ -1,0 +1,67 @@
+"""The values of options, read from text."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from scene_batch.model.compute_options import MOST
+
+LONGEST_SECONDS = 86_400.0
+
+_COUNT = re.compile("[0-9]{1,18}")
+
+
+class CountOrShare(click.ParamType[str]):
+    """``12`` or ``1%``."""
+
+    name = "N|P%"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Check the text, and keep it for ``exceeds``."""
+        text = str(value)
+        number = text.removesuffix("%")
+        try:
+            allowed = 0 <= float(number) <= (100 if text.endswith("%") else float("inf"))
+            if allowed and (text.endswith("%") or _COUNT.fullmatch(number)):
+                return text
+        except ValueError:
+            pass
+        return self.fail(f"{text!r} is neither a count (12) nor a share (1%)", param, ctx)
+
+
+class AutoOrCount(click.ParamType[int | None]):
+    """``auto`` (None) or a number from 1."""
+
+    name = "auto|N"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """Read it."""
+        if value == "auto":
+            return None
+        if _COUNT.fullmatch(str(value)) and 1 <= int(value) <= MOST:
+            return int(value)
+        return self.fail(f"{value!r} is neither auto nor a number from 1 to {MOST}", param, ctx)
+
+
+class Seconds(click.ParamType[float]):
+    """``60s`` or ``0.5``."""
+
+    name = "SECONDS"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it."""
+        try:
+            seconds = float(str(value).removesuffix("s"))
+        except ValueError:
+            seconds = 0.0
+        if 0 < seconds <= LONGEST_SECONDS:
+            return seconds
+        return self.fail(f"{value!r} is not a time such as 60s", param, ctx)
