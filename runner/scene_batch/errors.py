@@ -12,6 +12,7 @@
     │   ├── OutputExistsError            (FileExistsError)
     │   ├── OutputBusyError              another process writes it
     │   └── LedgerError                  an unfinished run of another job lies there
+    │       └── DamagedPartError         a part of it is damaged: it is computed again
     ├── TableError                       a table is missing, or no run wrote it
     ├── StoreError                       an object store cannot be opened or does not answer
     ├── ModelError                       the model file is refused
@@ -93,6 +94,13 @@ class OutputBusyError(OutputError):
 
 class LedgerError(OutputError):
     """Beside the output lies an unfinished run of another job, or one that cannot be read."""
+
+
+class DamagedPartError(LedgerError):
+    """A saved part is damaged, or does not follow the one before it."""
+
+    def __init__(self, part: str, what: str) -> None:
+        super().__init__(f"{part!r} {what}; the same command computes its rows again")
 
 
 class TableError(SceneBatchError):

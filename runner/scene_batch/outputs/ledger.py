@@ -1,12 +1,14 @@
 """What is already done: an immutable ``job.json`` and the parts of the table, in ``PATH.parts/``.
 
 Each part is a closed Parquet file that says in its metadata where it begins and ends, of which run
-it is and what the run counted until then. So continuing reads one small file, however long the run.
+it is and what the run counted until then. Each is held against its digest before a run goes on: one
+that is damaged or missing is thrown away with those behind it.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,8 +17,8 @@ from uuid import uuid4
 
 import pyarrow.parquet as pq
 
-from scene_batch.errors import LedgerError, OutputBusyError
-from scene_batch.outputs.part_metadata import part_metadata, ref_from_json
+from scene_batch.errors import DamagedPartError, LedgerError, OutputBusyError
+from scene_batch.outputs.part_metadata import Part, count
 from scene_batch.outputs.storage import Storage
 from scene_batch.outputs.tally import Tally
 from scene_batch.records import ImageRef
@@ -43,6 +45,8 @@ class Ledger:
         """The names of the closed parts, in order."""
         self.run: str | None = None
         """The run that this process began or continues; None before that."""
+        self.thrown_away = ""
+        """Why parts were thrown away when the run was continued; empty where none was."""
         self._begun = False
 
     def __enter__(self) -> Self:
@@ -56,7 +60,7 @@ class Ledger:
             held.callback(self._storage.release)
             self._storage.hold()
             names = self._storage.names()
-            strange = [name for name in names if not _is_a_runs(name)]
+            strange = [name for name in names if not (_is_a_runs(name) or name.startswith("."))]
             if strange:
                 self._storage.delete([LOCK])
                 raise LedgerError(
@@ -113,21 +117,41 @@ class Ledger:
     def resume(self) -> tuple[ImageRef | None, Tally] | None:
         """Continue the run that was begun: its last saved photo and its tally; None without a part.
 
-        Raises:
-            LedgerError: The last part is damaged, or another run's.
+        A part that is damaged or missing is thrown away with those behind it.
         """
         begun = self._read(JOB)
         assert begun is not None  # noqa: S101 - the caller has read it
         self.run = begun["run"]
-        if not self.parts:
+        last, classes, unreadable = None, Counter[str](), Counter[str]()
+        for number, name in enumerate(self.parts):
+            try:
+                last = self._sound_part(number, name, last)
+            except DamagedPartError as error:
+                self._throw_away(number, error)
+                break
+            of_class, of_code = count(self._storage.parquet(name))
+            classes += of_class
+            unreadable += of_code
+        if last is None:
             return None
-        part = self.parts[-1]
-        metadata = part_metadata(self._storage.parquet(part), part)
-        if metadata["run"] != self.run:
-            raise LedgerError(
-                f"{self._storage.folder!r} holds parts of two runs; throw them away with --restart"
-            )
-        return ref_from_json(metadata["end"]), Tally.from_json(metadata["tally"])
+        tally = Tally.from_json(last.tally)
+        tally.classes, tally.unreadable = classes, unreadable  # as they are, not as they were
+        return last.end, tally
+
+    def _sound_part(self, number: int, name: str, before: Part | None) -> Part:
+        if name != part_name(number):
+            raise DamagedPartError(part_name(number), "is missing")
+        part = Part.read(self._storage.parquet(name), name)
+        part.check_follows(before, name)
+        if part.run != self.run:
+            raise DamagedPartError(name, "is another run's")
+        self._rows[name] = part.rows
+        return part
+
+    def _throw_away(self, number: int, reason: DamagedPartError) -> None:
+        self._storage.delete(list(reversed(self.parts[number:])))
+        self.parts = self.parts[:number]
+        self.thrown_away = str(reason).partition(";")[0]
 
     @property
     def is_ours(self) -> bool:
@@ -138,6 +162,10 @@ class Ledger:
     def finish(self, record: str) -> None:
         """Write the record, which says that the table is whole."""
         self._storage.write(FINISHED, record)
+
+    def unfinish(self) -> None:
+        """Take the record back: a part is damaged, and the run must go on."""
+        self._storage.delete([FINISHED])
 
     def next_part(self) -> Path:
         """The scratch file into which the next part is written."""
@@ -164,7 +192,7 @@ class Ledger:
 
     def restart(self) -> None:
         """Delete what is there; if that is broken off, a later run deletes or continues it."""
-        if self.finished is not None:
+        if {FINISHED, RECORD} & set(self._storage.names()):
             self._storage.delete_unrecorded()
         self._storage.delete([FINISHED, RECORD, JOB, WHOLE, *self.parts])
         self.parts = []
@@ -196,8 +224,8 @@ class Ledger:
         except ValueError as error:
             reason = str(error)
         raise LedgerError(
-            f"{name!r} in {self._storage.folder!r} cannot be read ({reason}); remove the folder to"
-            " begin anew"
+            f"{name!r} in {self._storage.folder!r} cannot be read ({reason}); throw the unfinished run"
+            " away with --restart"
         )
 
 

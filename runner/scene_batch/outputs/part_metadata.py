@@ -3,19 +3,77 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scene_batch.errors import LedgerError
+from scene_batch.errors import DamagedPartError
 from scene_batch.outputs.tally import Tally
 from scene_batch.records import ImageRef, Position
+from scene_batch.tables.parquet_file import batches
+from scene_batch.tables.seal import ParquetSource, is_sound
 
 _PART_KEY = "scene_batch.part"
+_ROWS_AT_A_TIME = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a sound part says of itself."""
+
+    run: str
+    """The id of its run."""
+    rows: int
+    begin: ImageRef | None
+    """Its first photo; None if it has no row."""
+    end: ImageRef | None
+    """Its last photo."""
+    tally: Mapping[str, Any]
+    """What the run had counted at its end; see ``Tally.to_json``."""
+
+    @classmethod
+    def read(cls, source: ParquetSource, name: str) -> Part:
+        """Read a part's metadata, and hold the whole file against its digest.
+
+        Raises:
+            DamagedPartError: It is not as it was written.
+        """
+        try:
+            if not is_sound(source):
+                raise DamagedPartError(name, "is damaged")
+            file = pq.read_metadata(source)
+            value = json.loads(file.metadata[_PART_KEY.encode()])
+        except (OSError, pa.ArrowInvalid, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, DamagedPartError):
+                raise
+            raise DamagedPartError(name, f"cannot be read ({error})") from None
+        begin, end = ref_from_json(value["begin"]), ref_from_json(value["end"])
+        return cls(value["run"], file.num_rows, begin, end, value["tally"])
+
+    def check_follows(self, before: Part | None, name: str) -> None:
+        """Raise DamagedPartError unless it is of the same run as the part before it, and behind."""
+        if before is None:
+            return
+        ordered = before.end is None or (
+            self.begin is not None and self.begin.order_key > before.end.order_key
+        )
+        if not ordered or self.run != before.run:
+            raise DamagedPartError(name, "does not follow the part before it")
+
+
+def count(source: ParquetSource) -> tuple[Counter[str], Counter[str]]:
+    """The rows of a part, by class, and the unreadable ones by code."""
+    classes: Counter[str] = Counter()
+    unreadable: Counter[str] = Counter()
+    for batch in batches(source, _ROWS_AT_A_TIME, ["class", "error"]):
+        classes.update(filter(None, batch["class"].to_pylist()))
+        errors = batch["error"].drop_null().to_pylist()
+        unreadable.update(error.partition(":")[0] for error in errors)
+    return classes, unreadable
 
 
 def part_json(
@@ -29,21 +87,6 @@ def part_json(
         "tally": tally.to_json(),
     }
     return {_PART_KEY: json.dumps(value)}
-
-
-def part_metadata(file: Path | pa.BufferReader, name: str) -> dict[str, Any]:
-    """What ``part_json`` wrote.
-
-    Raises:
-        LedgerError: It is damaged.
-    """
-    try:
-        return dict(json.loads(pq.read_metadata(file).metadata[_PART_KEY.encode()]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LedgerError(
-            f"{name!r} beside the output is damaged ({error}); throw the unfinished run away with"
-            " --restart"
-        ) from None
 
 
 def _ref_to_json(ref: ImageRef) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from scene_batch.outputs.joining import check, join
 from scene_batch.outputs.ledger import Ledger
 from scene_batch.outputs.storage import Storage
 from scene_batch.tables.names import WHOLE
+from scene_batch.tables.seal import is_sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Publisher:
 
         Raises:
             OutputBusyError: Another process has written there meanwhile.
-            AccountingError: The parts do not follow each other, or hold another number of rows.
+            DamagedPartError: A part is damaged, or does not follow the one before it.
+            AccountingError: The parts hold another number of rows.
         """
         self.ledger.check_alone()
         (self.storage.scratch / WHOLE).unlink(missing_ok=True)  # of an attempt that was killed
@@ -41,7 +43,14 @@ class Publisher:
         self._publish(record)
 
     def publish_finished(self, record: str, rows: int) -> None:
-        """Do the last steps of a run that was killed during them; safe to do again."""
+        """Do the last steps of a run that was killed during them; safe to do again.
+
+        Raises:
+            DamagedPartError: A part was damaged since.
+        """
+        whole = self.storage.scratch / WHOLE
+        if Path(self.name).suffix == ".parquet" and whole.exists() and not is_sound(whole):
+            whole.unlink()
         self._join(record, rows)
         self._publish(record)
 

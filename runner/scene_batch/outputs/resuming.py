@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scene_batch.errors import LedgerError, OutputExistsError
+from scene_batch.errors import DamagedPartError, LedgerError, OutputExistsError
 from scene_batch.outputs.plan import Plan, differences, fingerprint
 from scene_batch.outputs.publishing import Publisher
 from scene_batch.outputs.tally import Tally
@@ -23,6 +23,8 @@ class Resumed:
     """What was counted until then."""
     done: Mapping[str, Any] | None = None
     """The record of a run that lacked only its last steps: nothing is left to do."""
+    thrown_away: str = ""
+    """Why saved rows were thrown away and are computed again; empty where none were."""
 
 
 def resume(publisher: Publisher, plan: Plan, overwrite: bool, restart: bool) -> Resumed:
@@ -36,10 +38,11 @@ def resume(publisher: Publisher, plan: Plan, overwrite: bool, restart: bool) -> 
     if restart:
         ledger.restart()
     record = ledger.finished
-    if record is not None and storage.is_published():  # only the folder is still there
+    if record is not None and storage.is_published() and storage.exists():
+        # Only the folder is still there.
         ours = record["job"] == fingerprint(plan.identity)
         ledger.restart()
-        if ours and not overwrite and storage.exists():
+        if ours and not overwrite:
             ledger.remove()
             return Resumed(done=record)
         record = None
@@ -50,12 +53,16 @@ def resume(publisher: Publisher, plan: Plan, overwrite: bool, restart: bool) -> 
         remedy = ": replace it with --overwrite, or add what is new with --update"
         raise OutputExistsError(publisher.name, remedy)
     if record is not None:
-        publisher.publish_finished(ledger.finished_text, record["photos"])
-        publisher.clear_away()
-        return Resumed(done=record)
+        try:
+            publisher.publish_finished(ledger.finished_text, record["photos"])
+        except DamagedPartError:
+            ledger.unfinish()
+        else:
+            publisher.clear_away()
+            return Resumed(done=record)
     if identity == plan.identity and plan.continuable:
-        last = ledger.resume()
-        return Resumed(*last) if last else Resumed()
+        last = ledger.resume() or (None, Tally())
+        return Resumed(*last, thrown_away=ledger.thrown_away)
     ledger.restart()
     ledger.begin(plan.identity)
     return Resumed()

@@ -70,6 +70,8 @@ class SavedOutput:
         """The record of a run that was killed in its last steps: nothing is left to do."""
         self.after: ImageRef | None = None
         """The last photo that earlier attempts have saved."""
+        self.thrown_away = ""
+        """Why saved rows were thrown away and are computed again; empty where none were."""
         self.tally = Tally()
 
     def __enter__(self) -> Self:
@@ -88,6 +90,7 @@ class SavedOutput:
             found = resume(self._publisher, self._plan, self._overwrite, self._restart)
             self.done, self._over = found.done, found.done is not None
             self.after, self.tally = found.after, found.tally
+            self.thrown_away = found.thrown_away
             self._held = held.pop_all()
         return self
 

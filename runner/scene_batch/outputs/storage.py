@@ -12,7 +12,7 @@ from scene_batch.object_store.address import is_url
 from scene_batch.outputs.local_storage import LocalStorage
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from scene_batch.tables.seal import ParquetSource
 
 
 class Storage(Protocol):
@@ -54,7 +54,7 @@ class Storage(Protocol):
     def create(self, name: str, file: Path) -> None:
         """Move a closed file into the folder; if the name is taken, another process writes."""
 
-    def parquet(self, name: str) -> Path | pa.BufferReader:
+    def parquet(self, name: str) -> ParquetSource:
         """A Parquet file of the folder, for pyarrow."""
 
     def delete(self, names: Sequence[str]) -> None:

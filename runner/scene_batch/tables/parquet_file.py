@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scene_batch.tables.schema import schema
+from scene_batch.tables.seal import SEAL_KEY, UNSEALED, ParquetSource, seal
 
 ROW_GROUP_ROWS = 65_536
 """Most rows in a row group: large enough to scan fast."""
@@ -30,6 +31,7 @@ class ParquetFile:
     """Writes one Parquet file, which cannot be read before ``finish`` writes its footer."""
 
     def __init__(self, path: Path, group_rows: int = ROW_GROUP_ROWS) -> None:
+        self._path = path
         # Opened here, so that it is closed where the disk has no room for its first bytes.
         self._file = pa.OSFile(str(path), "wb")
         try:
@@ -39,6 +41,7 @@ class ParquetFile:
                 compression="zstd",
                 use_dictionary=_REPEATING,
                 data_page_size=_PAGE_BYTES,
+                write_page_checksum=True,
             )
         except BaseException:
             self._file.close()
@@ -69,12 +72,13 @@ class ParquetFile:
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
 
     def finish(self, metadata: Mapping[str, str]) -> None:
-        """Write what waits, and the footer with the metadata."""
+        """Write what waits, the footer with the metadata, and the file's digest."""
         if self._waiting:
             self._flush()
-        self._writer.add_key_value_metadata(metadata)
+        self._writer.add_key_value_metadata({**metadata, SEAL_KEY: UNSEALED})
         self._writer.close()
         self._file.close()
+        seal(self._path)
 
     def abandon(self) -> None:
         """Close the file, which stays incomplete."""
@@ -82,3 +86,17 @@ class ParquetFile:
             self._writer.close()
         finally:
             self._file.close()
+
+
+def batches(
+    source: ParquetSource, rows: int, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield a file's rows, so many at a time, with each page held against its checksum.
+
+    ``columns`` None are all.
+
+    Raises:
+        OSError: A page is damaged.
+    """
+    with pq.ParquetFile(source, page_checksum_verification=True) as file:
+        yield from file.iter_batches(rows, columns=columns, use_threads=False)

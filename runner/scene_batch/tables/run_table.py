@@ -22,8 +22,10 @@ from scene_batch.object_store.causes import cause_of
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import Row
 from scene_batch.tables.names import RECORD, is_part
+from scene_batch.tables.parquet_file import batches
 from scene_batch.tables.run_record import RunRecord
 from scene_batch.tables.schema import RECORD_KEY, schema, to_rows
+from scene_batch.tables.seal import is_sound
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -70,8 +72,14 @@ class RunTable:
         try:
             files, text = _contents(path)
             record = json.loads(text)
-            sound = files and all(pq.read_schema(file) == schema() for file in files)
-            if not sound or {field.name for field in fields(RunRecord)} != record.keys():
+            if not files or {field.name for field in fields(RunRecord)} != record.keys():
+                raise ValueError
+            damaged = [file for file in files if not is_sound(file)]
+            if damaged:
+                raise TableError(
+                    f"{shown(name)!r} is damaged ({damaged[0].name}): make or copy it again"
+                )
+            if not all(pq.read_schema(file) == schema() for file in files):
                 raise ValueError
             found = sum(pq.read_metadata(file).num_rows for file in files)
         except (pa.ArrowInvalid, OSError, AttributeError, KeyError, ValueError):
@@ -103,9 +111,8 @@ class RunTable:
     def rows(self) -> Iterator[Row]:
         """Its rows in order."""
         for file in self._files:
-            with pq.ParquetFile(file) as table:
-                for batch in table.iter_batches(_ROWS_AT_A_TIME):
-                    yield from to_rows(batch)
+            for batch in batches(file, _ROWS_AT_A_TIME):
+                yield from to_rows(batch)
 
 
 def _contents(path: Path) -> tuple[tuple[Path, ...], str]:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from scene_batch.errors import (
-    AccountingError,
-    LedgerError,
-)
+from scene_batch.errors import LedgerError
 from scene_batch.model.predictor import Predictor
 from scene_batch.outputs import saved
-from scene_batch.outputs.ledger import part_metadata
+from scene_batch.outputs.ledger import Ledger
+from scene_batch.outputs.part_metadata import Part
+from scene_batch.outputs.publishing import Publisher
+from scene_batch.outputs.storage import open_storage
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.records import Row
-from support import break_off, broken_off_at
+from scene_batch.tables.seal import is_sound
+from support import break_off, broken_off_at, counts
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 
@@ -33,11 +36,13 @@ def test_parts_are_in_order_and_count_up(photos: Path, colours: Predictor, tmp_p
     assert len(parts) > 10
     counted = 0
     for part in parts:
-        metadata = part_metadata(part, part.name)
-        counted += pq.read_metadata(part).num_rows
-        assert metadata["tally"]["rows"] == counted
+        said = Part.read(part, part.name)
+        counted += said.rows
+        assert said.tally["rows"] == counted
         paths = pq.read_table(part)["path"].to_pylist()
-        assert [metadata["begin"]["path"], metadata["end"]["path"]] == [paths[0], paths[-1]]
+        assert said.begin is not None
+        assert said.end is not None
+        assert [said.begin.path, said.end.path] == [paths[0], paths[-1]]
 
 
 def test_a_part_closes_by_its_age(
@@ -61,44 +66,85 @@ def test_a_part_closes_by_its_age(
     assert sizes[-1] >= sizes[0]  # five percent of ever more
 
 
-def test_a_part_that_is_missing_or_doubled_is_no_table(
-    photos: Path, colours: Predictor, tmp_path: Path
+@pytest.mark.parametrize("harm", ["missing", "doubled", "cut", "a bit", "of another run", "first"])
+def test_a_part_that_is_no_more_as_it_was_is_computed_again(
+    harm: str, photos: Path, colours: Predictor, whole: Path, tmp_path: Path
 ) -> None:
-    job = Job((str(photos),), str(tmp_path / "p.parquet"))
-    for harm in ("missing", "doubled"):
-        break_off(job, colours, 60)
-        parts = sorted((tmp_path / "p.parquet.parts").glob("part-*"))
-        if harm == "missing":
-            parts[1].unlink()
-        else:
-            sizes = [pq.read_metadata(part).num_rows for part in parts]
-            first = next(n for n, size in enumerate(sizes) if size in sizes[n + 1 :])
-            second = sizes.index(sizes[first], first + 1)  # as many rows: only their order tells
-            parts[first].write_bytes(parts[second].read_bytes())
-        with pytest.raises(AccountingError):
-            run(job, colours)
-        assert not (tmp_path / "p.parquet").exists()
-        run(Job(job.sources, job.out, restart=True), colours)
-        (tmp_path / "p.parquet").unlink()
-
-
-def test_a_damaged_part_is_said(photos: Path, colours: Predictor, tmp_path: Path) -> None:
+    """It is thrown away with those behind it; those before it are kept."""
     job = Job((str(photos),), str(tmp_path / "p.parquet"))
     break_off(job, colours, 60)
     parts = sorted((tmp_path / "p.parquet.parts").glob("part-*"))
-    parts[-1].write_bytes(b"PAR1")
-    with pytest.raises(LedgerError, match=r"is damaged .*--restart"):
+    content, number = parts[2].read_bytes(), 0 if harm == "first" else 2
+    if harm == "of another run":
+        break_off(Job((str(photos),), f"{tmp_path}/b.parquet"), colours, 60)
+        parts[2].write_bytes((tmp_path / "b.parquet.parts" / parts[2].name).read_bytes())
+    elif harm == "doubled":
+        parts[2].write_bytes(parts[1].read_bytes())
+    elif harm == "a bit":
+        middle = len(content) // 2
+        parts[2].write_bytes(
+            content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+        )
+    elif harm == "cut":
+        parts[2].write_bytes(content[:-9])
+    else:
+        parts[number].unlink()
+    storage = open_storage(job.out)
+    with Ledger(storage) as ledger:
+        ledger.resume()
+        assert [part.name for part in parts[:number]] == ledger.parts
+        assert parts[number].name in ledger.thrown_away
+    run(job, colours)
+    assert pq.read_table(job.out) == pq.read_table(whole)
+    assert counts(job.out) == counts(whole)
+
+
+def test_a_part_that_is_damaged_in_the_last_steps_is_computed_again(
+    photos: Path, colours: Predictor, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job((str(photos),), str(tmp_path / "p.parquet"))
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Publisher, "_publish", killed)
         run(job, colours)
+    for name in ("whole", "part-000002.parquet"):
+        path = tmp_path / "p.parquet.parts" / name
+        path.write_bytes(path.read_bytes()[:-1] + b"2")
+    run(job, colours)
+    assert pq.read_table(job.out) == pq.read_table(whole)
 
 
-def test_parts_of_two_runs_are_not_mixed(photos: Path, colours: Predictor, tmp_path: Path) -> None:
-    for name in ("a.parquet", "b.parquet"):
-        break_off(Job((str(photos),), f"{tmp_path}/{name}"), colours, 150)
-    part = "part-000000.parquet"
-    shutil.copy(tmp_path / "b.parquet.parts" / part, tmp_path / "a.parquet.parts" / part)
-    with pytest.raises(AccountingError, match="does not follow the part before it"):
-        run(Job((str(photos),), f"{tmp_path}/a.parquet"), colours)
-    assert not (tmp_path / "a.parquet").exists()
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_damage_of_a_sealed_file_is_seen(whole: Path, data: st.DataObject) -> None:
+    content = bytearray(whole.read_bytes())
+    assert is_sound(pa.BufferReader(bytes(content)))
+    kind = data.draw(st.sampled_from(["bits", "bytes", "cut", "longer"]))
+    begin = data.draw(st.integers(0, len(content) - 1))
+    if kind == "bits":
+        content[begin] ^= 1 << data.draw(st.integers(0, 7))
+    elif kind == "bytes":
+        more = data.draw(st.binary(min_size=1, max_size=64))
+        content[begin : begin + len(more)] = more
+    elif kind == "cut":
+        del content[begin:]
+    else:
+        content[begin:begin] = data.draw(st.binary(min_size=1, max_size=64))
+    assert not is_sound(pa.BufferReader(bytes(content))) or bytes(content) == whole.read_bytes()
+
+
+def test_restart_works_whatever_lies_there(
+    photos: Path, colours: Predictor, tmp_path: Path
+) -> None:
+    job = Job((str(photos),), str(tmp_path / "p.parquet"), restart=True)
+    for name in ("job.json", "finished.json", "_run.json", "part-000000.parquet", "whole"):
+        break_off(job, colours, 60)
+        (tmp_path / "p.parquet.parts" / name).write_bytes(b"\xff nonsense")
+    (tmp_path / "p.parquet.parts" / ".DS_Store").touch()  # what a file manager leaves
+    assert run(job, colours).photos == 200
 
 
 @pytest.mark.parametrize("text", ["\\xff", "[1]", "5", "null", "{}"])
