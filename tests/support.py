@@ -142,6 +142,18 @@ def counts(out: str | os.PathLike[str]) -> dict[str, Any]:
     return {key: record[key] for key in ("photos", "ok", "unreadable", "ignored", "classes")}
 
 
+class Watch:
+    """A front that calls a function after each batch, and keeps what it is told."""
+
+    def __init__(self, update: Callable[[Tally], None] = lambda tally: None) -> None:
+        self.update = update
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Keep it."""
+        self.notes.append(text)
+
+
 def broken_off_at(rows: int) -> Callable[[Tally], None]:
     """Let a run end at that many rows by what nothing on the way knows: like a kill, in-process."""
 
@@ -155,7 +167,7 @@ def broken_off_at(rows: int) -> Callable[[Tally], None]:
 def break_off(job: Job, predictor: Predictor, rows: int) -> None:
     """Run a job as far as that many rows."""
     with pytest.raises(KeyboardInterrupt):
-        run(job, predictor, broken_off_at(rows))
+        run(job, predictor, Watch(broken_off_at(rows)))
 
 
 def wait_for(happens: Callable[[], object], seconds: float = 60.0) -> None:

@@ -40,7 +40,14 @@ def command(
             from scene_batch.pipeline.merge import merge
 
             _allow_many_files()
-        record = merge(shards, out, overwrite=overwrite, restart=restart, interruption=interruption)
+        record = merge(
+            shards,
+            out,
+            overwrite=overwrite,
+            restart=restart,
+            front=progress,
+            interruption=interruption,
+        )
         progress.summary(record)
 
 

@@ -224,8 +224,8 @@ class Ledger:
         except ValueError as error:
             reason = str(error)
         raise LedgerError(
-            f"{name!r} in {self._storage.folder!r} cannot be read ({reason}); throw the unfinished run"
-            " away with --restart"
+            f"{name!r} in {self._storage.folder!r} cannot be read ({reason}); throw the unfinished"
+            " run away with --restart"
         )
 
 

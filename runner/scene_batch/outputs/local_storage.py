@@ -99,6 +99,12 @@ class LocalStorage:
         file.rename(self._folder / name)
         sync(self._folder)
 
+    def replace(self, name: str, file: Path) -> None:
+        """Move a closed file into the folder in the place of one of that name."""
+        sync(file)
+        file.replace(self._folder / name)
+        sync(self._folder)
+
     def parquet(self, name: str) -> Path:
         """A Parquet file of the folder."""
         return self._folder / name

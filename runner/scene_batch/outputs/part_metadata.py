@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scene_batch.errors import DamagedPartError
-from scene_batch.outputs.tally import Tally
+from scene_batch.outputs.tally import Counts, Tally
 from scene_batch.records import ImageRef, Position
 from scene_batch.tables.parquet_file import batches
 from scene_batch.tables.seal import ParquetSource, is_sound
 
-_PART_KEY = "scene_batch.part"
+PART_KEY = "scene_batch.part"
 _ROWS_AT_A_TIME = 8192
 
 
@@ -46,7 +46,7 @@ class Part:
             if not is_sound(source):
                 raise DamagedPartError(name, "is damaged")
             file = pq.read_metadata(source)
-            value = json.loads(file.metadata[_PART_KEY.encode()])
+            value = json.loads(file.metadata[PART_KEY.encode()])
         except (OSError, pa.ArrowInvalid, ValueError, KeyError, TypeError) as error:
             if isinstance(error, DamagedPartError):
                 raise
@@ -65,7 +65,7 @@ class Part:
             raise DamagedPartError(name, "does not follow the part before it")
 
 
-def count(source: ParquetSource) -> tuple[Counter[str], Counter[str]]:
+def count(source: ParquetSource) -> Counts:
     """The rows of a part, by class, and the unreadable ones by code."""
     classes: Counter[str] = Counter()
     unreadable: Counter[str] = Counter()
@@ -77,16 +77,24 @@ def count(source: ParquetSource) -> tuple[Counter[str], Counter[str]]:
 
 
 def part_json(
-    run: str | None, begin: ImageRef | None, end: ImageRef | None, tally: Tally
+    run: str | None,
+    begin: ImageRef | None,
+    end: ImageRef | None,
+    tally: Tally,
+    e_tags: str | None = None,
 ) -> dict[str, str]:
-    """A part's metadata: its run, its first and last photo, and what the run counted until then."""
+    """A part's metadata: its run, its first and last photo, and what the run counted until then.
+
+    ``e_tags`` are those of its photos, see ``outputs/saved_photos.py``.
+    """
     value = {
         "run": run,
         "begin": begin and _ref_to_json(begin),
         "end": end and _ref_to_json(end),
         "tally": tally.to_json(),
+        "e_tags": e_tags,
     }
-    return {_PART_KEY: json.dumps(value)}
+    return {PART_KEY: json.dumps(value)}
 
 
 def _ref_to_json(ref: ImageRef) -> dict[str, Any]:

@@ -109,6 +109,11 @@ class RemoteStorage:
                 ) from None
         file.unlink()
 
+    def replace(self, name: str, file: Path) -> None:
+        """Put a file in the place of the one of that name."""
+        self._put(f"{self._folder_key}/{name}", file)
+        file.unlink()
+
     def parquet(self, name: str) -> pa.BufferReader:
         """A Parquet file of the folder, in memory: parts are small.
 

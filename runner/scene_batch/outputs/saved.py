@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -11,10 +11,17 @@ from typing import Any, Self
 
 from scene_batch.errors import AccountingError, Interrupted, OutputError, SceneBatchError
 from scene_batch.outputs.ledger import Ledger
-from scene_batch.outputs.part_metadata import part_json
+from scene_batch.outputs.part_metadata import count, part_json
 from scene_batch.outputs.plan import Plan
 from scene_batch.outputs.publishing import Publisher
 from scene_batch.outputs.resuming import resume
+from scene_batch.outputs.saved_photos import (
+    ETags,
+    SavedPhoto,
+    renewed_metadata,
+    saved_photos,
+    with_renewed,
+)
 from scene_batch.outputs.storage import open_storage, telling
 from scene_batch.outputs.tally import Tally
 from scene_batch.records import ImageRef, Row
@@ -40,6 +47,7 @@ class _OpenPart:
     rows: int = 0
     waiting: list[Row] = field(default_factory=list)
     """Those of the rows that are not in the file yet."""
+    e_tags: ETags = field(default_factory=ETags)
 
     def abandon(self) -> None:
         """Close the file, which stays incomplete."""
@@ -116,6 +124,8 @@ class SavedOutput:
         part.waiting += rows
         part.rows += len(rows)
         part.end = rows[-1].ref
+        for row in rows:
+            part.e_tags.add(row.ref)
         self.tally.add(rows)
         due = self._is_due(part)
         if due or len(part.waiting) >= _ROWS_AT_A_TIME:
@@ -132,12 +142,45 @@ class SavedOutput:
         self._part = None  # whatever happens now, it is not saved twice
         try:
             with telling(self._name):
-                part.file.finish(part_json(self._ledger.run, part.begin, part.end, self.tally))
+                tags = part.e_tags.to_json()
+                part.file.finish(
+                    part_json(self._ledger.run, part.begin, part.end, self.tally, tags)
+                )
                 self._ledger.add_part()
         except BaseException:
             part.abandon()
             raise
         self._saved_at = time.monotonic()
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """The names of the parts that are saved, in order."""
+        return tuple(self._ledger.parts)
+
+    def photos_of(self, part: str) -> Iterator[SavedPhoto]:
+        """The photos of a saved part's rows, in order; OutputError if it cannot be read."""
+        with telling(self._name):
+            yield from saved_photos(self._storage.parquet(part))
+
+    def renew(self, part: str, rows: Mapping[int, Row]) -> None:
+        """Put other rows in the place of some of a saved part, by index; OutputError if that fails.
+
+        The part is replaced at once or not at all.
+        """
+        with telling(self._name):
+            source, file = self._storage.parquet(part), self._ledger.next_part()
+            renewed = ParquetFile(file, PART_GROUP_ROWS)
+            try:
+                for batch in with_renewed(source, rows, self._plan.classes):
+                    renewed.write(batch)
+                renewed.finish(renewed_metadata(source, rows))
+            except BaseException:
+                renewed.abandon()
+                raise
+            before, now = count(source), count(file)
+            self._storage.replace(part, file)
+        self.tally.recount(before, now)
+        self.tally.renewed += len(rows)
 
     def commit(self, record: str) -> None:
         """Make the parts into the table, and publish it with its record.

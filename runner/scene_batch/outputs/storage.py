@@ -54,6 +54,9 @@ class Storage(Protocol):
     def create(self, name: str, file: Path) -> None:
         """Move a closed file into the folder; if the name is taken, another process writes."""
 
+    def replace(self, name: str, file: Path) -> None:
+        """Move a closed file into the folder in the place of one of that name."""
+
     def parquet(self, name: str) -> ParquetSource:
         """A Parquet file of the folder, for pyarrow."""
 

@@ -25,6 +25,7 @@ class StreamedOutput:
     durable = False
     """Whether a row that is written is to be kept whatever happens: here it is gone."""
     done: None = None
+    thrown_away = ""
     after: ImageRef | None = None
 
     def __init__(self, classes: Sequence[str]) -> None:

@@ -8,13 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from scene_batch.records import Prediction, Row
 
 STAGES = ("list", "read", "decode", "infer", "write")
 """The steps of a photo, in order. Reading, decoding and the model have several threads each, or
 share them."""
+
+
+Counts: TypeAlias = tuple[Counter[str], Counter[str]]
+"""Rows by class, and unreadable ones by code."""
 
 
 @dataclass(slots=True)
@@ -32,6 +36,10 @@ class Tally:
     """By class name."""
     sources: Counter[int] = field(default_factory=Counter)
     """Rows by number of their source."""
+    kept: int = 0
+    """Rows that were taken from an earlier table."""
+    renewed: int = 0
+    """Saved rows that were classified again, since their photos had changed."""
     retries: int = 0
     """Reads of remote photos that were tried again."""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
@@ -62,6 +70,8 @@ class Tally:
             "unreadable": dict(self.unreadable),
             "classes": dict(self.classes),
             "sources": list(self.sources.items()),
+            "kept": self.kept,
+            "renewed": self.renewed,
             "retries": self.retries,
             "seconds": self.seconds,
             "elapsed": self.elapsed,
@@ -78,6 +88,8 @@ class Tally:
             unreadable=Counter(value["unreadable"]),
             classes=Counter(value["classes"]),
             sources=Counter(dict(value["sources"])),
+            kept=value["kept"],
+            renewed=value["renewed"],
             retries=value["retries"],
             seconds=dict(value["seconds"]),
             _before=value["elapsed"],
@@ -89,10 +101,24 @@ class Tally:
         self.rows += len(rows)
         for row in rows:
             self.sources[row.ref.position.source] += 1
-            if isinstance(row, Prediction):
-                self.classes[row.class_name] += 1
-            else:
-                self.unreadable[row.code] += 1
+            self.kept += row.kept
+            self._count(row)
+
+    def _count(self, row: Row) -> None:
+        if isinstance(row, Prediction):
+            self.classes[row.class_name] += 1
+        else:
+            self.unreadable[row.code] += 1
+
+    def recount(self, before: Counts, now: Counts) -> None:
+        """Take other counts in the place of some: by class, and of unreadable ones by code."""
+        for counter, then, instead in zip(
+            (self.classes, self.unreadable), before, now, strict=True
+        ):
+            counter.subtract(then)
+            counter.update(instead)
+            for name in [name for name, number in counter.items() if not number]:
+                del counter[name]
 
     @contextmanager
     def timing(self, stage: str) -> Iterator[None]:

@@ -18,6 +18,7 @@ from scene_batch.object_store.address import shown
 from scene_batch.outputs.opening import open_output
 from scene_batch.outputs.plan import Plan, fingerprint
 from scene_batch.pipeline.advice import bottleneck
+from scene_batch.pipeline.front import SILENT, Front
 from scene_batch.pipeline.interruption import Interruption
 from scene_batch.records import Position, Row, moved, printable, unprintable
 from scene_batch.sources.file_list import FileList, ListFormat
@@ -27,7 +28,7 @@ from scene_batch.tables.run_table import RunTable
 
 _ROWS_AT_A_TIME = 1024
 
-_SAME_SETTINGS = ("sources", "lists", "column", "null", "limit", "top_k", "precision")
+_SAME_SETTINGS = ("sources", "where", "lists", "column", "null", "limit", "top_k", "precision")
 
 
 def merge(
@@ -36,6 +37,7 @@ def merge(
     *,
     overwrite: bool = False,
     restart: bool = False,
+    front: Front = SILENT,
     interruption: Interruption | None = None,
 ) -> RunRecord:
     """Merge the tables of all shards of one job.
@@ -45,6 +47,7 @@ def merge(
         out: The table to write, as a run would.
         overwrite: Replace a table that is there.
         restart: Throw away what an unfinished merge left.
+        front: Is told if saved rows are damaged and merged again.
         interruption: Where signals come from; rows that are being written are saved first.
 
     Returns:
@@ -69,6 +72,7 @@ def merge(
     with open_output(out, plan, overwrite=overwrite, restart=restart) as output:
         if output.done is not None:
             return RunRecord(**output.done)
+        front.note(output.thrown_away and f"{output.thrown_away}: merged again from there on")
         rows = islice(_merged(tables, lists), output.tally.rows, None)
         while some := list(islice(rows, _ROWS_AT_A_TIME)):
             with guard():

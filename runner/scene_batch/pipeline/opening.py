@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from scene_batch.model.predictor import Predictor
 from scene_batch.model.session import Session
@@ -14,18 +14,8 @@ from scene_batch.sources.directory import with_slashes
 from scene_batch.threads import begin
 
 if TYPE_CHECKING:
-    from scene_batch.outputs.tally import Tally
+    from scene_batch.pipeline.front import Front
     from scene_batch.tables.run_record import RunRecord
-
-
-class Front(Protocol):
-    """Whoever asked for a run, and is told how it goes."""
-
-    def note(self, text: str) -> None:
-        """Show a text, unless it is empty."""
-
-    def update(self, tally: Tally) -> None:
-        """Show how far the run is; called after each batch."""
 
 
 def run_job(job: Job, front: Front, interruption: Interruption) -> RunRecord:
@@ -53,4 +43,4 @@ def run_job(job: Job, front: Front, interruption: Interruption) -> RunRecord:
         front.note(predictor.session.note)
         if not listing.continuable or job.out == STANDARD_OUTPUT:
             front.note("a pipe is read or written: this run cannot be continued")
-        return run(job, predictor, front.update, interruption, listing)
+        return run(job, predictor, front, interruption, listing)

@@ -10,27 +10,30 @@ its rows part by part; a run that was broken off begins behind the last photo th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 
-from scene_batch.errors import AccountingError, OutputBusyError, SceneBatchError
+from scene_batch.errors import AccountingError, OutputBusyError, SceneBatchError, SourceError
 from scene_batch.model.predictor import Predictor
 from scene_batch.object_store.address import shown, unique
 from scene_batch.object_store.stores import Stores
 from scene_batch.outputs.opening import Output, open_output
 from scene_batch.outputs.plan import Plan, fingerprint
+from scene_batch.outputs.saved import SavedOutput
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.advice import bottleneck, hint
+from scene_batch.pipeline.continuing import Continuation
 from scene_batch.pipeline.engine import Engine
+from scene_batch.pipeline.front import SILENT, Front
 from scene_batch.pipeline.interruption import Interruption
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.storm import StormGuard
 from scene_batch.pipeline.thread_plan import ThreadPlan
-from scene_batch.pipeline.update import table_to_update
-from scene_batch.pipeline.work import choose
-from scene_batch.records import Row, printable
+from scene_batch.pipeline.update import choose, table_to_update
+from scene_batch.pipeline.work import Work
+from scene_batch.records import ImageRef, Row, printable
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import Reader
 from scene_batch.tables.run_record import RunRecord, versions
@@ -48,7 +51,7 @@ def open_sources(job: Job) -> Listing:
 def run(
     job: Job,
     predictor: Predictor,
-    progress: Callable[[Tally], None] = lambda tally: None,
+    front: Front = SILENT,
     interruption: Interruption | None = None,
     listing: Listing | None = None,
 ) -> RunRecord:
@@ -57,7 +60,7 @@ def run(
     Args:
         job: What to do.
         predictor: The job's model, ready.
-        progress: Called after each batch with the tally so far.
+        front: Is told how it goes.
         interruption: Where signals come from; a batch that is being written is saved first.
         listing: The job's sources, opened; None: they are opened here.
 
@@ -86,17 +89,18 @@ def run(
             )
         guard = interruption.held_off if output.durable else nullcontext
         tally, saved = output.tally, output.tally.rows
-        listing.go_behind(output.after)
         work = choose(job, listing, table)
         threads = ThreadPlan.of(
             predictor.session, workers=job.workers, remote=listing.may_be_remote
         )
         tally.threads = threads.threads()
         engine = Engine(predictor, Reader(listing.stores), threads, job.read_timeout)
+        if isinstance(output, SavedOutput):
+            _continue(output, work, engine, front, guard)
         items = islice(work, None if job.limit is None else job.limit - saved)
         with closing(engine.rows(items, tally)) as batches:
             for _ in _write(batches, output, guard):
-                progress(tally)
+                front.update(tally)
         if not tally.rows:
             work.refuse_nothing()
         with guard():
@@ -106,9 +110,40 @@ def run(
             raise AccountingError(
                 f"{found} photos found, {tally.rows} classified, {output.rows_saved} rows written"
             )
-        record = work.amend(_record(job, listing, engine, identity, tally))
+        if listing.lists != identity["lists"]:
+            raise SourceError("a list was changed while it was read; begin anew with --restart")
+        record = replace(_record(job, listing, engine, identity, tally), continued_after=saved)
+        record = work.amend(record)
         output.commit(record.to_json())
     return record
+
+
+def _continue(
+    output: SavedOutput,
+    work: Work,
+    engine: Engine,
+    front: Front,
+    guard: Callable[[], AbstractContextManager[None]],
+) -> None:
+    """Go behind what earlier attempts have saved, and classify again what has changed of it."""
+    tally = output.tally
+    if output.thrown_away:
+        front.note(f"{output.thrown_away}: the rows from there on are computed again")
+    if output.after is None:
+        return
+
+    def classify(refs: Iterable[ImageRef]) -> Iterator[list[Row]]:
+        storm = StormGuard()
+        with closing(engine.rows(refs, tally)) as batches:
+            for rows in batches:
+                yield storm.sift(rows)
+                storm.check()
+                front.update(tally)
+        yield storm.rest()
+
+    front.note(f"continues after {tally.rows} rows")
+    if renewed := Continuation(output, work, classify, guard).renew():
+        front.note(f"{renewed} of them were classified again: their photos have changed")
 
 
 def _write(
@@ -140,7 +175,8 @@ def _identity(
     session = predictor.session
     how = {"update": job.update, "prune": job.prune, "retry_unreadable": job.retry_unreadable}
     return {
-        "sources": [unique(source) for source in job.sources],
+        "sources": [unique(name) for name in listing.names],
+        "where": listing.where,
         "lists": listing.lists,
         **job.lists_as.to_json(),
         "shard": job.shard and str(job.shard),
@@ -180,7 +216,8 @@ def _record(
             "sha256": identity["model"],
         },
         settings={
-            "sources": [shown(printable(source)) for source in job.sources],
+            "sources": [shown(printable(name)) for name in listing.names],
+            "where": listing.where,
             "lists": listing.lists,
             **job.lists_as.to_json(),
             "shard": job.shard and str(job.shard),
@@ -197,7 +234,8 @@ def _record(
         attempts=tally.attempts,
         seconds=round(seconds, 3),
         stages=stages,
-        photos_per_second=round(tally.rows / seconds, 1),
+        photos_per_second=round((tally.rows - tally.kept) / seconds, 1),
         bottleneck=slowest,
         hint=hint(engine.plan, stages, slowest, session),
+        renewed=tally.renewed,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from scene_batch.errors import OutputError, TableError, UsageError
@@ -11,6 +12,7 @@ from scene_batch.model.predictor import Predictor
 from scene_batch.object_store.address import is_url, shown
 from scene_batch.outputs.storage import open_storage
 from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.work import Everything, Photos, Work
 from scene_batch.records import ImageRef, Position, Prediction, Row, Unreadable, moved, printable
 from scene_batch.sources.file_list import reference
 from scene_batch.sources.listing import Listing
@@ -20,6 +22,9 @@ from scene_batch.tables.run_table import RunTable
 
 Item: TypeAlias = ImageRef | Row
 """A photo to classify, or a row that stays as it is."""
+
+COUNTS = ("new", "changed", "retried", "kept", "gone", "pruned")
+"""What became of photos and rows; ``gone``: kept, though the photo is no more."""
 
 
 @dataclass(slots=True)
@@ -31,13 +36,34 @@ class Update:
     """
 
     table: RunTable
-    listing: Listing
+    photos: Photos
     prune: bool
     """Drop the rows of photos that are gone."""
     retry: bool
     """Classify again what was unreadable."""
     found: int = 0
-    """Items yielded so far."""
+    counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(COUNTS, 0)))
+    """See ``COUNTS``; of all attempts, since each reads the table and the listing anew."""
+    _rows: Iterator[Row] = field(init=False)
+    _old: Row | None = field(init=False)
+    """The next row of the table."""
+
+    def __post_init__(self) -> None:
+        """Begin with the first row."""
+        self._rows = self._in_order()
+        self._old = next(self._rows, None)
+
+    def pass_over(self, ref: ImageRef) -> None:
+        """Count a photo that is done, and the rows before it."""
+        for _ in self._gone(ref.order_key):
+            pass
+        self._meet(ref)
+
+    def begin_behind(self, after: ImageRef) -> None:
+        """Go behind the last row that is saved."""
+        source, line, path = after.order_key
+        for _ in self._gone((source, line, path + b"\0")):
+            pass
 
     def __iter__(self) -> Iterator[Item]:
         """Yield photos and rows in the order of a fresh run.
@@ -45,59 +71,62 @@ class Update:
         Raises:
             OutputError: A row belongs to none of the sources.
         """
-        for item in self._merged():
+        for ref in self.photos:
+            for row in self._gone(ref.order_key):
+                self.found += 1
+                yield row
             self.found += 1
-            yield item
+            yield self._meet(ref)
+        for row in self._gone(None):
+            self.found += 1
+            yield row
 
     def refuse_nothing(self) -> None:
         """Raise SourceError if the sources hold no photo."""
-        self.listing.refuse_no_photo()
+        self.photos.listing.refuse_no_photo()
 
     def amend(self, record: RunRecord) -> RunRecord:
-        """Change nothing."""
-        return record
+        """Say what became of photos and rows."""
+        return replace(record, update=dict(self.counts))
 
-    def _merged(self) -> Iterator[Item]:
-        rows = self._rows_behind(self.listing.after)
-        old = next(rows, None)
-        position = self.listing.after.position if self.listing.after else Position()
-        for ref in self.listing:
-            while old is not None and old.ref.order_key < ref.order_key:
-                if not self.prune:
-                    yield _at(old, position)
-                old = next(rows, None)
-            position = ref.position
-            if old is not None and old.ref.order_key == ref.order_key:
-                again = _changed(old.ref, ref) or (self.retry and isinstance(old, Unreadable))
-                yield ref if again else replace(old, ref=ref)
-                old = next(rows, None)
-            else:
-                yield ref
-        while old is not None:
+    def _meet(self, ref: ImageRef) -> Item:
+        """A photo, or its old row if that stays."""
+        old = self._old
+        if old is None or old.ref.order_key != ref.order_key:
+            self.counts["new"] += 1
+            return ref
+        self._old = next(self._rows, None)
+        changed, again = _changed(old.ref, ref), self.retry and isinstance(old, Unreadable)
+        self.counts["changed" if changed else "retried" if again else "kept"] += 1
+        return ref if changed or again else replace(old, ref=ref)
+
+    def _gone(self, before: tuple[int, int, bytes] | None) -> Iterator[Row]:
+        """The old rows before a photo, which is the next one found: theirs are gone."""
+        while self._old is not None and (before is None or self._old.ref.order_key < before):
+            row, self._old = self._old, next(self._rows, None)
+            self.counts["pruned" if self.prune else "gone"] += 1
             if not self.prune:
-                yield _at(old, position)
-            old = next(rows, None)
+                yield row
 
-    def _rows_behind(self, after: ImageRef | None) -> Iterator[Row]:
+    def _in_order(self) -> Iterator[Row]:
         before: tuple[int, int, bytes] | None = None
         for row in self.table.rows():
-            position = Position(self._source_of(row.ref.path))
-            ref = replace(row.ref, position=position)
+            ref = replace(row.ref, position=Position(self._source_of(row.ref.path)))
             if before is not None and ref.order_key <= before:
                 raise OutputError(
                     f"{self.table.name!r} is not in the order of these sources ({ref.path!r});"
                     " name them as before, or --overwrite"
                 )
             before = ref.order_key
-            if after is None or before > after.order_key:
-                yield replace(row, ref=ref)
+            yield replace(row, ref=ref)
 
     def _source_of(self, path: str) -> int:
-        for number, name in enumerate(self.listing.names):
+        for number, name in enumerate(self.photos.listing.names):
             if name == path or path.startswith(name.rstrip("/") + "/"):
                 return number
-        if "." in self.listing.names and not (path.startswith("/") or is_url(path)):
-            return self.listing.names.index(".")
+        names = self.photos.listing.names
+        if "." in names and not (path.startswith("/") or is_url(path)):
+            return names.index(".")
         raise OutputError(
             f"{self.table.name!r} holds {path!r}, which is in none of the sources; name them"
             " all, or --overwrite"
@@ -109,20 +138,26 @@ class Retry:
     """The items of a run with ``--retry-unreadable`` alone: the old table, row by row."""
 
     table: RunTable
-    after: ImageRef | None = None
-    """The last row that is done."""
     found: int = 0
-    """Items yielded so far."""
+    photos: None = None
+    _done: int = 0
+    """The number of the last row that is done, from 1."""
+
+    def pass_over(self, ref: ImageRef) -> None:
+        """Never called: nothing is listed."""
+
+    def begin_behind(self, after: ImageRef) -> None:
+        """Go behind the last row that is done."""
+        self._done = after.position.line or 0
 
     def __iter__(self) -> Iterator[Item]:
         """Yield each prediction as it is, and the photo of each unreadable row."""
-        done = self.after.position.line or 0 if self.after else 0
         for number, row in enumerate(self.table.rows(), 1):
-            if number > done:
+            if number > self._done:
                 self.found += 1
                 position = Position(line=number)
                 if isinstance(row, Prediction):
-                    yield _at(row, position)
+                    yield moved(row, position)
                 else:
                     yield reference(row.ref.path, position)
 
@@ -138,6 +173,15 @@ class Retry:
             ignored=old["ignored"],
             photos_per_source=old["photos_per_source"],
         )
+
+
+def choose(job: Job, listing: Listing, table: RunTable | None) -> Work:
+    """The work of a job, from its beginning; see ``continuing.py`` for what is done of it."""
+    if table is None:
+        return Everything(Photos(listing))
+    if job.update:
+        return Update(table, Photos(listing), prune=job.prune, retry=job.retry_unreadable)
+    return Retry(table)
 
 
 def table_to_update(job: Job, predictor: Predictor) -> RunTable | None:
@@ -215,9 +259,3 @@ def _check(job: Job) -> None:
 def _changed(old: ImageRef, new: ImageRef) -> bool:
     known = new.size_bytes is not None and new.modified_at is not None
     return not known or (old.size_bytes, old.modified_at) != (new.size_bytes, new.modified_at)
-
-
-def _at(row: Row, position: Position) -> Row:
-    """Move a row to another position, but in the same source unless the position is in a list."""
-    source = row.ref.position.source if position.line is None else position.source
-    return moved(row, replace(position, source=source))

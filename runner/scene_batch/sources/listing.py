@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TypeAlias
 
 from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
-from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url, shown
+from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url, shown, unique
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Position, printable
 from scene_batch.sources.directory import Directory, Ignored, image_ref, with_slashes
@@ -68,6 +68,11 @@ class Listing:
     def continuable(self) -> bool:
         """Whether the sources can be read again, which pipes such as standard input cannot."""
         return all(source.is_file for source in self._lists)
+
+    @property
+    def where(self) -> list[str]:
+        """Where the sources really are: local ones through all links, URLs without secrets."""
+        return [_where(name) for name in self.names]
 
     @property
     def may_be_remote(self) -> bool:
@@ -171,6 +176,13 @@ def tidy(source: str, paths: ModuleType = os.path) -> str:
         del parts[0]
     name = root + "/".join(parts)
     return f"./{name}" if name.startswith("@") else name  # a folder of that name, no list
+
+
+def _where(name: str) -> str:
+    if is_url(name):
+        return unique(name)
+    at, path = ("@", name[1:]) if name.startswith("@") else ("", name)
+    return at + printable(path if path == "-" and at else os.path.realpath(path))
 
 
 def _refuse_overlap(names: Sequence[str]) -> None:

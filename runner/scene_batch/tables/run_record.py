@@ -33,9 +33,16 @@ class RunRecord:
     stages: Mapping[str, Mapping[str, float]]
     """By stage: ``threads``, ``busy_seconds`` and ``waiting_seconds``, summed over the threads."""
     photos_per_second: float
+    """Of those that were classified: rows that an update kept are not counted."""
     bottleneck: str
     hint: str = ""
     """The setting that would make another run like this faster; empty where none is known."""
+    continued_after: int = 0
+    """Rows that earlier attempts had saved when the last one began."""
+    renewed: int = 0
+    """Saved rows that were classified again, since their photos had changed."""
+    update: Mapping[str, int] | None = None
+    """With ``--update``, what became of photos and rows; see ``pipeline/update.py``."""
 
     def to_json(self) -> str:
         """The record as readable JSON."""

@@ -26,7 +26,7 @@ from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.sources.reading import Reader
-from support import break_off, broken_off_at, counts
+from support import Watch, break_off, broken_off_at, counts
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 
@@ -64,7 +64,7 @@ def test_stages_have_the_threads_of_each_attempt(
     """An attempt's waiting is counted with its own threads, not with those of the last one."""
     out = str(tmp_path / "p.parquet")
     with pytest.raises(KeyboardInterrupt):
-        run(Job((str(photos),), out, workers=8), colours, _slow_until(120, 0.5))
+        run(Job((str(photos),), out, workers=8), colours, Watch(_slow_until(120, 0.5)))
     record = run(Job((str(photos),), out, workers=1), colours)
     assert record.attempts == 2
     decode = record.stages["decode"]
@@ -151,7 +151,7 @@ def test_what_was_computed_is_saved_when_a_run_ends_early(
             raise error
 
     with pytest.raises(type(error)):
-        run(job, colours, watch)
+        run(job, colours, Watch(watch))
     storage = open_storage(job.out)
     with Ledger(storage) as ledger:
         last = ledger.resume()

@@ -18,6 +18,7 @@ from scene_batch.model.predictor import Predictor
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
+from support import Watch
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 
@@ -58,4 +59,4 @@ def test_a_removed_output_folder_is_said(photos: Path, colours: Predictor, tmp_p
             shutil.rmtree(folder)
 
     with pytest.raises(OutputError, match=r"cannot write .*No such file or directory"):
-        run(Job((str(photos),), str(folder / "p.parquet")), colours, remove)
+        run(Job((str(photos),), str(folder / "p.parquet")), colours, Watch(remove))

@@ -24,7 +24,7 @@ from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.records import Row
 from scene_batch.tables.seal import is_sound
-from support import break_off, broken_off_at, counts
+from support import Watch, break_off, broken_off_at, counts
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 
@@ -57,7 +57,7 @@ def test_a_part_closes_by_its_age(
         broken_off_at(150)(tally)
 
     with pytest.raises(KeyboardInterrupt):
-        run(job, colours, slow)
+        run(job, colours, Watch(slow))
     sizes = [
         pq.read_metadata(part).num_rows
         for part in sorted((tmp_path / "p.parquet.parts").glob("part-*"))

@@ -24,7 +24,7 @@ from scene_batch.outputs.publishing import Publisher
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
-from support import break_off, save_colour_model, scene_batch, started
+from support import Watch, break_off, save_colour_model, scene_batch, started
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 
@@ -70,7 +70,7 @@ def test_two_runs_on_one_output_the_second_is_refused(
                 run(job, colours)
             refused.append(error)
 
-    assert run(job, colours, second).photos == 200
+    assert run(job, colours, Watch(second)).photos == 200
     assert refused
 
 

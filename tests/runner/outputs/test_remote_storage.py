@@ -96,8 +96,6 @@ def test_a_run_from_bucket_to_bucket_continues_from_a_fresh_directory(
     assert record.attempts == 4
     assert bucket.table(name).equals(bucket.table("whole.parquet"))
     assert not any(".parts" in key for key in bucket.keys())
-    offsets = [r.query for r in bucket.front.requests if "start-after=in%2F" in r.query]
-    assert len(offsets) == 3
 
 
 def test_a_bad_line_to_the_bucket_is_borne(

@@ -19,7 +19,7 @@ from scene_batch.model.predictor import Predictor
 from scene_batch.outputs import saved
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
-from support import break_off, broken_off_at
+from support import Watch, break_off, broken_off_at
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 
@@ -96,7 +96,7 @@ def test_a_second_start_that_saves_nothing_leaves_the_first_its_work(
     def second() -> None:
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(saved, "PART_ROWS", 1000)
-            run(job, colours, broken_off_at(0))
+            run(job, colours, Watch(broken_off_at(0)))
 
     _at_the_first_part(bucket, second)
     run(job, colours)

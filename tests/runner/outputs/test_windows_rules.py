@@ -24,7 +24,7 @@ from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.merge import merge
 from scene_batch.pipeline.run import run
 from scene_batch.sources.shard import Shard
-from support import Dies, StepsToDieAt
+from support import Dies, StepsToDieAt, Watch
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="they are laid upon Linux"),
@@ -57,7 +57,7 @@ def test_a_run_ends_in_the_same_table(
 ) -> None:
     job = Job((str(album),), f"{tmp_path}/p{suffix}")
     with pytest.raises(KeyboardInterrupt):
-        run(job, colours, _stopping_at(20))
+        run(job, colours, Watch(_stopping_at(20)))
     for overwrite in (False, True):  # the second one replaces what is there
         run(Job(job.sources, job.out, overwrite=overwrite), colours)
         assert _table(job.out) == whole

@@ -22,7 +22,7 @@ from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.pipeline.thread_plan import REMOTE_READERS
 from scene_batch.sources.listing import Listing
-from support import HARD, command, save_photo, save_shade, started, wait_for
+from support import HARD, Watch, command, save_photo, save_shade, started, wait_for
 
 
 def _rows(job: Job, predictor: Predictor) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def test_read_ahead_is_bounded(
     def watch(tally: Tally) -> None:
         ahead.append(listing.found - tally.rows)
 
-    run(Job((f"@{names}",), str(tmp_path / "p.parquet"), workers=3), colours, watch)
+    run(Job((f"@{names}",), str(tmp_path / "p.parquet"), workers=3), colours, Watch(watch))
     assert listing.found == 500
     in_batches = (colours.session.calls + 1) * colours.session.batch_size
     assert max(ahead) <= 2 * in_batches + REMOTE_READERS
@@ -136,7 +136,7 @@ def test_a_failure_leaves_what_was_there_and_no_thread(
 
     before = threading.active_count()
     with pytest.raises(RuntimeError):
-        run(Job((str(album),), str(tmp_path / "p.parquet"), overwrite=True), colours, fail)
+        run(Job((str(album),), str(tmp_path / "p.parquet"), overwrite=True), colours, Watch(fail))
     assert threading.active_count() == before
     assert os.listdir(tmp_path) == ["p.parquet"]
     assert (tmp_path / "p.parquet").read_bytes() == b"the old table"

@@ -24,6 +24,7 @@ from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.merge import merge
 from scene_batch.pipeline.run import run
 from scene_batch.sources.shard import Shard
+from scene_batch.tables.seal import SEAL_KEY, UNSEALED, seal
 from support import save_colour_model, save_shade, scene_batch
 
 
@@ -196,7 +197,9 @@ def _altered(name: str, rows: pa.Table, to: Path) -> str:
     metadata = pq.read_metadata(name).metadata
     with pq.ParquetWriter(to, rows.schema.remove_metadata()) as writer:
         writer.write_table(rows.replace_schema_metadata(None))
-        writer.add_key_value_metadata({"scene_batch.run": metadata[b"scene_batch.run"].decode()})
+        record = metadata[b"scene_batch.run"].decode()
+        writer.add_key_value_metadata({"scene_batch.run": record, SEAL_KEY: UNSEALED})
+    seal(to)
     return str(to)
 
 

@@ -19,7 +19,7 @@ from scene_batch.pipeline.run import run
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import Reader
 from scene_batch.sources.shard import Shard
-from support import paths_of, save_shade
+from support import Watch, paths_of, save_shade
 
 ODD_NAMES = [
     "a b.jpg",
@@ -183,7 +183,7 @@ def test_the_first_row_is_there_before_a_long_listing_ends(
 
     job = Job((f"{bucket.url}/p",), str(tmp_path / "p.parquet"), shard=Shard(0, 150))
     tracemalloc.start()
-    record = run(job, colours, watch)
+    record = run(job, colours, Watch(watch))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert 300 < record.photos < 500

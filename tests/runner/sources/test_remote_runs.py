@@ -17,7 +17,7 @@ from scene_batch.model.predictor import Predictor
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
-from support import command, rows_of, save_shade, started, wait_for
+from support import Watch, command, rows_of, save_shade, started, wait_for
 
 COLUMNS = ["class", "probability", "top_k", "status", "error", "size_bytes"]
 
@@ -95,7 +95,7 @@ def test_large_photos_are_not_all_in_memory(
     def watch(tally: Tally) -> None:
         begun.append(len(bucket.front.photos) - tally.rows)
 
-    record = run(Job((source,), str(tmp_path / "p.parquet"), workers=1), predictor, watch)
+    record = run(Job((source,), str(tmp_path / "p.parquet"), workers=1), predictor, Watch(watch))
     assert record.ok == 24
     assert bucket.front.most_at_once <= 128 // 12
     decoded = predictor.session.calls + 2  # small by now
