@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+CONFIG = "scene_batch.config"
+"""Where a command's context keeps the path of its config."""
+
 
 def config_option(command: click.decorators.FC) -> click.decorators.FC:
     """Add ``--config`` to a command: the file's table of its name sets defaults of its options."""
@@ -47,6 +50,7 @@ def _load(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
         if parameter.name in values:
             values[parameter.name] = _checked(path, parameter, values[parameter.name])
     ctx.default_map = {**(ctx.default_map or {}), **values}
+    ctx.meta[CONFIG] = path
 
 
 def _checked(path: Path, parameter: click.Parameter, value: Any) -> Any:  # noqa: ANN401

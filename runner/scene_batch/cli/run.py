@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scene_batch.cli.config import config_option
+from scene_batch.cli.config import CONFIG, config_option
 from scene_batch.cli.options import SWITCH_SECONDS, provider_option
 from scene_batch.cli.progress import told
 from scene_batch.cli.values import AutoOrCount, CountOrShare, Seconds
@@ -141,6 +141,7 @@ def command(
                 sources,
                 out,
                 model=model,
+                config=click.get_current_context().meta.get(CONFIG),
                 compute=ComputeOptions(provider, batch_size, threads, bf16),
                 top_k=top_k,
                 lists_as=ListFormat(path_column, null),

@@ -24,8 +24,7 @@ class LocalStorage:
     def __init__(self, name: str) -> None:
         self.name = name
         self._is_data_set = name.endswith("/")
-        # A link to a data set stays one: what it leads to is replaced.
-        self._path = Path(os.path.realpath(name) if self._is_data_set else name)
+        self._path = Path(os.path.realpath(name))  # a link stays one: what it leads to is replaced
         self._replaced = Path(f"{self._path}.parts.replaced")
         self.is_exclusive = True
         self._folder = Path(f"{self._path}.parts")
@@ -40,6 +39,8 @@ class LocalStorage:
             OutputError: What is wrong with it.
         """
         path, folder = self._path, self._path.parent
+        if path.is_symlink():  # although all links were followed
+            raise OutputError(f"{self.name!r} is a link in a circle; name another output")
         check_folder(folder)
         if len(os.fsencode(path.name)) + len(_LONGEST_ENDING) > _longest_name(folder):
             raise OutputError(f"the name {path.name!r} is too long for its folder; shorten it")

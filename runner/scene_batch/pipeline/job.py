@@ -25,6 +25,8 @@ class Job:
     """The output's name as typed."""
     model: Path | None = None
     """The model file; None: the embedded one."""
+    config: Path | None = None
+    """The file that settings came from, which is never written; None: there is none."""
     compute: ComputeOptions = AUTO
     top_k: int | None = None
     """Classes for each photo; None: 3, or all where there are fewer."""

@@ -13,12 +13,13 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from scene_batch.errors import AccountingError, TableError, UsageError
+from scene_batch.errors import AccountingError, TableError
 from scene_batch.object_store.address import shown
 from scene_batch.outputs.opening import open_output
 from scene_batch.outputs.plan import Plan, fingerprint
 from scene_batch.pipeline.advice import bottleneck
 from scene_batch.pipeline.front import SILENT, Front
+from scene_batch.pipeline.inputs import refuse_overwriting
 from scene_batch.pipeline.interruption import Interruption
 from scene_batch.records import Position, Row, moved, printable, unprintable
 from scene_batch.sources.file_list import FileList, ListFormat
@@ -31,7 +32,7 @@ _ROWS_AT_A_TIME = 1024
 _SAME_SETTINGS = ("sources", "where", "lists", "column", "null", "limit", "top_k", "precision")
 
 
-def merge(
+def merge(  # noqa: PLR0913 - each is asked for
     names: Sequence[str],
     out: str,
     *,
@@ -54,15 +55,14 @@ def merge(
         The record of the whole, as it was written beside the table.
 
     Raises:
-        UsageError: ``out`` is one of the shards.
+        UsageError: ``out`` is one of the shards, by whatever name.
         TableError: A table is no shard's, or they are not all the shards of one job.
         OutputError: The table cannot be written.
         AccountingError: Rows were lost: a defect, and no table.
         Interrupted: By a signal; the same merge continues.
     """
     guard = (interruption or Interruption()).held_off
-    if out in names:
-        raise UsageError(f"--out {out!r} is one of the shards; name another")
+    refuse_overwriting(out, names)
     tables = _in_shard_order([RunTable.open(name) for name in names])
     _check_same(tables)
     lists = _check_lists(tables[0])

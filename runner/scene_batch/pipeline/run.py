@@ -27,6 +27,7 @@ from scene_batch.pipeline.advice import bottleneck, hint
 from scene_batch.pipeline.continuing import Continuation
 from scene_batch.pipeline.engine import Engine
 from scene_batch.pipeline.front import SILENT, Front
+from scene_batch.pipeline.inputs import refuse_overwriting
 from scene_batch.pipeline.interruption import Interruption
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.storm import StormGuard
@@ -68,6 +69,7 @@ def run(
         The run's record, as it was written beside the table.
 
     Raises:
+        UsageError: The output is one of the inputs.
         SourceError: A source is missing or does not answer, there is no photo, or most reads fail.
         OutputError: The table is already there, another process writes it, it cannot be written,
             or an unfinished run of another job lies there.
@@ -75,6 +77,7 @@ def run(
         Interrupted: By a signal; the same job continues.
     """
     interruption = interruption or Interruption()
+    refuse_overwriting(job.output_name, [*job.sources, job.model, job.config])
     listing = listing or open_sources(job)
     table = table_to_update(job, predictor)
     identity = _identity(job, listing, predictor, table)

@@ -136,7 +136,7 @@ def test_folders_of_the_users_own_are_left_alone(
     assert (own / "notes.txt").read_text() == "precious"
     shutil.copytree(photos, tmp_path / "copy")
     for name in ("copy/", "copy"):
-        with pytest.raises(OutputError if name.endswith("/") else UsageError):
+        with pytest.raises(UsageError):
             run(Job((str(tmp_path / "copy"),), f"{tmp_path}/{name}", overwrite=True), colours)
     assert len(list((tmp_path / "copy").rglob("*.png"))) == 200
 
@@ -192,4 +192,64 @@ def test_a_replaced_data_set_that_is_half_removed_is_not_in_the_way(
     replaced.mkdir()
     (replaced / "mine.txt").write_text("x")
     with pytest.raises(OutputError, match="is in the way; move it elsewhere"):
+        run(job, colours)
+
+
+@pytest.mark.parametrize("how", ["as it is", "link", "hard link", "spelling", "record"])
+@pytest.mark.parametrize("what", ["list", "model", "source", "config"])
+def test_what_is_read_is_never_written(
+    what: str, how: str, photos: Path, colours: Predictor, colour_model: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / ("data.csv.run.json" if how == "record" else "data.csv")
+    shutil.copy(colour_model, file)
+    before = file.read_bytes()
+    out = {"link": "link.csv", "hard link": "hard.csv", "spelling": "x/../data.csv"}.get(
+        how, "data.csv"
+    )
+    (tmp_path / "x").mkdir()
+    (tmp_path / "link.csv").symlink_to("data.csv")
+    os.link(file, tmp_path / "hard.csv")
+    sources = {"list": f"@{file}", "source": str(file)}.get(what, str(photos))
+    job = Job(
+        (sources,),
+        f"{tmp_path}/{out}",
+        model=file if what == "model" else None,
+        config=file if what == "config" else None,
+        overwrite=True,
+    )
+    with pytest.raises(UsageError, match=r"would replace '.*', which is read"):
+        run(job, colours)
+    assert file.read_bytes() == before
+
+
+def test_a_config_is_not_written_over(photos: Path, tmp_path: Path) -> None:
+    config = tmp_path / "job.csv"
+    config.write_text('[run]\noverwrite = true\nout = "job.csv"\n')
+    done = scene_batch("run", photos, "--config", config, cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"would replace" in done.stderr
+    assert config.read_text().startswith("[run]")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_an_output_that_is_a_link_is_written_where_it_points(
+    suffix: str, photos: Path, colours: Predictor, whole: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    real, link = tmp_path / "there" / f"real{suffix}", tmp_path / f"link{suffix}"
+    link.symlink_to(real)
+    job = Job((str(photos),), str(link))
+    break_off(job, colours, 60)  # it points to nothing yet
+    run(job, colours)
+    assert link.is_symlink()
+    if suffix == ".parquet":
+        run(Job((str(photos),), str(link), update=True, prune=True), colours)
+        assert pq.read_table(real) == pq.read_table(whole)
+    run(Job((str(photos),), str(link), overwrite=True), colours)
+    assert link.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == [link.name, "there"]
+    assert sorted(os.listdir(real.parent)) == [real.name, f"{real.name}.run.json"]
+    link.unlink()
+    link.symlink_to(link.name)
+    with pytest.raises(OutputError, match="is a link in a circle"):
         run(job, colours)
