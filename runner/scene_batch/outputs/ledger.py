@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -197,10 +197,11 @@ class Ledger:
         self._storage.delete([FINISHED, RECORD, JOB, WHOLE, *self.parts])
         self.parts = []
 
-    def remove(self) -> None:
+    def remove(self, at_the_end: Callable[[], None] = lambda: None) -> None:
         """Delete everything; last the file that says that the run is finished."""
         self._storage.delete([JOB, *self.parts, WHOLE, RECORD])
         self.parts = []
+        at_the_end()
         self._storage.discard()
 
     def remove_if_ours(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from scene_batch.outputs.name import STANDARD_OUTPUT, check_name
 from scene_batch.outputs.plan import Plan
 from scene_batch.outputs.saved import SavedOutput
@@ -10,7 +12,14 @@ from scene_batch.outputs.streamed import StreamedOutput
 Output = SavedOutput | StreamedOutput
 
 
-def open_output(name: str, plan: Plan, *, overwrite: bool = False, restart: bool = False) -> Output:
+def open_output(
+    name: str,
+    plan: Plan,
+    *,
+    overwrite: bool = False,
+    restart: bool = False,
+    at_the_end: Callable[[], None] = lambda: None,
+) -> Output:
     """Open the table of a run, to be entered; then a run that was broken off is continued.
 
     Args:
@@ -18,6 +27,8 @@ def open_output(name: str, plan: Plan, *, overwrite: bool = False, restart: bool
         plan: All that decides the rows.
         overwrite: Replace a table that is there.
         restart: Throw away what an unfinished run left.
+        at_the_end: Called before the last step, which should not be broken off: behind it the same
+            command would find nothing to continue.
 
     Raises:
         UsageError: The name ends in no known suffix.
@@ -26,4 +37,4 @@ def open_output(name: str, plan: Plan, *, overwrite: bool = False, restart: bool
     check_name(name)
     if name == STANDARD_OUTPUT:
         return StreamedOutput(plan.classes)
-    return SavedOutput(name, plan, overwrite=overwrite, restart=restart)
+    return SavedOutput(name, plan, overwrite=overwrite, restart=restart, at_the_end=at_the_end)

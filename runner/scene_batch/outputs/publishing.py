@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class Publisher:
     """The output's name."""
     storage: Storage
     ledger: Ledger
+    at_the_end: Callable[[], None] = lambda: None
+    """Called before the last step, behind which the same command would find nothing to continue."""
 
     @property
     def is_data_set(self) -> bool:
@@ -57,7 +60,7 @@ class Publisher:
     def clear_away(self) -> None:
         """Delete the folder beside the table; on a disk it has itself become the data set."""
         if not (self.is_data_set and self.storage.is_exclusive):
-            self.ledger.remove()
+            self.ledger.remove(self.at_the_end)
 
     def _join(self, record: str, rows: int) -> None:
         """Count the rows in the parts, and join these into one file, if it is no data set."""
@@ -67,6 +70,8 @@ class Publisher:
             join(self.storage, self.ledger.parts, Path(self.name).suffix, record, rows)
 
     def _publish(self, record: str) -> None:
+        if self.storage.is_exclusive:  # on a disk all of it takes a moment
+            self.at_the_end()
         if self.is_data_set:
             self.storage.publish_data_set(self.ledger.parts, record)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -62,14 +62,20 @@ class SavedOutput:
     """Whether rows that were written are kept when the run is interrupted."""
 
     def __init__(
-        self, name: str, plan: Plan, *, overwrite: bool = False, restart: bool = False
+        self,
+        name: str,
+        plan: Plan,
+        *,
+        overwrite: bool = False,
+        restart: bool = False,
+        at_the_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._name, self._plan = name, plan
         self._overwrite, self._restart = overwrite, restart
         with telling(name):
             self._storage = open_storage(name)
         self._ledger = Ledger(self._storage)
-        self._publisher = Publisher(name, self._storage, self._ledger)
+        self._publisher = Publisher(name, self._storage, self._ledger, at_the_end)
         self._held = ExitStack()
         self._part: _OpenPart | None = None
         self._saved_at = time.monotonic()

@@ -33,7 +33,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self._number: int | None = None
-        self._held_off = False
+        self._held_off = self._too_late = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -56,11 +56,17 @@ class Interruption:
             yield
         finally:
             self._held_off = False
-        if self._number is not None:
+        if self._number is not None and not self._too_late:
             raise Interrupted(self._number)
+
+    def end(self) -> None:
+        """Let no signal count any more: what is left takes a moment, and then all is done."""
+        self._too_late = True
 
     def _take(self, number: int, _: FrameType | None) -> None:
         number = _signals()[number]
+        if self._too_late:
+            return
         if self._number is not None:
             os._exit(128 + number)
         self._number = number

@@ -61,7 +61,8 @@ def merge(  # noqa: PLR0913 - each is asked for
         AccountingError: Rows were lost: a defect, and no table.
         Interrupted: By a signal; the same merge continues.
     """
-    guard = (interruption or Interruption()).held_off
+    interruption = interruption or Interruption()
+    guard = interruption.held_off
     refuse_overwriting(out, names)
     tables = _in_shard_order([RunTable.open(name) for name in names])
     _check_same(tables)
@@ -69,7 +70,9 @@ def merge(  # noqa: PLR0913 - each is asked for
     identity = {"shards": [fingerprint(table.record) for table in tables]}
     record = _merged_record([table.record for table in tables], fingerprint(identity))
     plan = Plan(tables[0].classes, identity)
-    with open_output(out, plan, overwrite=overwrite, restart=restart) as output:
+    with open_output(
+        out, plan, overwrite=overwrite, restart=restart, at_the_end=interruption.end
+    ) as output:
         if output.done is not None:
             return RunRecord(**output.done)
         front.note(output.thrown_away and f"{output.thrown_away}: merged again from there on")

@@ -83,7 +83,13 @@ def run(
     identity = _identity(job, listing, predictor, table)
     plan = Plan(predictor.card.classes, identity, listing.continuable)
     overwrite = job.overwrite or table is not None
-    with open_output(job.output_name, plan, overwrite=overwrite, restart=job.restart) as output:
+    with open_output(
+        job.output_name,
+        plan,
+        overwrite=overwrite,
+        restart=job.restart,
+        at_the_end=interruption.end,
+    ) as output:
         if output.done is not None:
             return RunRecord(**output.done)
         if table is not None and table.is_replaced():

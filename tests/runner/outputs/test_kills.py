@@ -17,9 +17,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from scene_batch.errors import Interrupted
 from scene_batch.model.predictor import Predictor
 from scene_batch.outputs import publishing
 from scene_batch.outputs.ledger import Ledger
+from scene_batch.pipeline.interruption import Interruption
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from support import (
@@ -94,6 +96,52 @@ def test_a_kill_at_any_of_the_last_steps_is_made_good(
     assert sorted(os.listdir(tmp_path)) == ["p.parquet", "p.parquet.run.json"]
     if step == _STEPS - 1:
         assert deadly.taken < _STEPS, "there are more steps than this test tries"
+
+
+def _run_with_a_signal_at(step: int, job: Job, colours: Predictor) -> None:
+    """Run with SIGTERM before the n-th renaming, syncing, unlinking after the last row."""
+    taken = 0
+
+    def counted(real: Any) -> Any:
+        def call(*words: Any, **more: Any) -> Any:
+            nonlocal taken
+            taken += 1
+            if taken == step + 1:
+                signal.raise_signal(signal.SIGTERM)
+            return real(*words, **more)
+
+        return call
+
+    def from_here(real: Any) -> Any:
+        def call(*words: Any) -> None:
+            steps = ("replace", "rename", "unlink")
+            for owner, name in ((os, "fsync"), *((Path, step) for step in steps)):
+                patch.setattr(owner, name, counted(getattr(owner, name)))
+            real(*words)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch, Interruption() as interruption:
+        patch.setattr(publishing, "join", from_here(publishing.join))
+        patch.setattr(publishing, "check", from_here(publishing.check))
+        run(job, colours, interruption=interruption)
+
+
+@pytest.mark.parametrize("name", ["p.parquet", "p/"])
+def test_a_signal_at_any_of_the_last_steps_leaves_something_to_continue_or_nothing_to_do(
+    name: str, two_folders: tuple[str, str], colours: Predictor, tmp_path: Path
+) -> None:
+    ends = set()
+    for step in range(_STEPS // 2):
+        job = Job(two_folders, f"{tmp_path}/{step}-{name}")
+        try:
+            _run_with_a_signal_at(step, job, colours)
+            ends.add("done")
+        except Interrupted:
+            ends.add("interrupted")
+            assert run(job, colours).photos == 58
+        assert Path(job.out).exists()
+    assert ends == {"done", "interrupted"}
 
 
 def test_a_table_that_was_joined_and_not_named_is_joined_again(
