@@ -85,6 +85,12 @@ class Preprocess:
         """Of the pixels: height, width, channels."""
         return self.height, self.width, 3
 
+    def scale_at_least(self, image: Image.Image) -> int:
+        """How much smaller ``apply`` decodes an opened photo, or even more so: 1, 2, 4 or 8."""
+        if self.decoding != "scaled" or image.format not in _SCALABLE:
+            return 1
+        return _scale(min(image.size) / max(self.width, self.height))
+
     def to_json(self) -> dict[str, Any]:
         """The JSON object that ``from_json`` reads."""
         return asdict(self)
@@ -146,11 +152,16 @@ def _load_scaled(image: Image.Image, box: Box, target: tuple[int, int]) -> Box:
     """
     left, upper, right, lower = box
     room = min((right - left) / target[0], (lower - upper) / target[1])
-    scale = next((scale for scale in _SCALES if scale <= room), 1)
+    scale = _scale(room)
     if scale > 1:
         image.draft(image.mode, (image.width // scale, image.height // scale))
     image.load()
     return (left / scale, upper / scale, right / scale, lower / scale)
+
+
+def _scale(room: float) -> int:
+    """The largest scale for a photo that is ``room`` times as large as it need be."""
+    return next((scale for scale in _SCALES if scale <= room), 1)
 
 
 def _exif_orientation(image: Image.Image) -> int:

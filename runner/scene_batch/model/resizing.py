@@ -44,8 +44,8 @@ def to_rgb_resized(
             within = (left, 0, right, strip.height)
             strip = strip.resize((width, strip.height), resample, within)  # noqa: PLW2901
         narrowed.paste(strip, (0, top))
-    within = (0, upper, width, lower) if narrow else box
-    return narrowed if image.size == size else narrowed.resize(size, resample, within)
+    rest: Box = (0, upper, width, lower) if narrow else box
+    return narrowed if image.size == size else narrowed.resize(size, resample, rest)
 
 
 def working_bytes(photo: tuple[int, int], size: tuple[int, int], *, cropped: bool) -> int:
