@@ -20,9 +20,8 @@ MOST_SCANS = 500
 through the whole photo."""
 
 _ONE_BYTE, _TWO_BYTES = {"1", "L", "P"}, {"I;16", "I;16L", "I;16B", "I;16N"}
-_CANVASES = {"WEBP": 13, "AVIF": 16, "HEIF": 16}
-"""Bytes for each pixel beside Pillow's own image. WebP: two canvases, a frame, and the decoder's
-own. AVIF and HEIC: up to four planes of 16 bits, a frame before its grain or turn, RGBA."""
+_WEBP_EACH = 13
+"""Bytes for each pixel beside Pillow's image: two canvases, a frame, and the decoder's own."""
 _COPIES = {"WEBP": 2, "AVIF": 1, "HEIF": 1}
 """Copies of the encoded photo that the decoder makes."""
 _SURE = 8 << 20
@@ -55,7 +54,7 @@ def decoding_bytes(image: Image.Image, data: bytes, preprocess: Preprocess) -> i
     working = working_bytes((width, height), (side, side), cropped=preprocess.fit == "crop")
     return (
         len(data) * (1 + _COPIES.get(kind, 0))
-        + pixels * (each + _CANVASES.get(kind, 0))
+        + pixels * each
         + working
         + _beside(image, data, pixels * each)
     )
@@ -76,14 +75,30 @@ def too_many_scans(image: Image.Image, data: bytes) -> bool:
 
 def _beside(image: Any, data: bytes, decoded: int) -> int:  # noqa: ANN401 - of any plugin
     """Bytes that the decoder of a format needs in addition."""
+    pixels = int(image.width * image.height)
     if image.format in ("JPEG", "MPO"):
         return _coefficients(image, data)
     if image.format == "TIFF":
         turned = image.tag_v2.get(_TIFF_ORIENTATION, 1) != 1
         return _tiff_chunk(image) + (decoded if turned else 0)
     if image.format == "BMP" and image.tile and image.tile[0][0] == "bmp_rle":
-        return 3 * int(image.width * image.height)  # a growing bytearray, and its copy
+        return 3 * pixels  # a growing bytearray, and its copy
+    if image.format == "WEBP":
+        return _WEBP_EACH * pixels
+    if image.format in ("AVIF", "HEIF"):
+        return _planes(image) * pixels
     return 0
+
+
+def _planes(image: Image.Image) -> int:
+    """Bytes for each pixel that libavif or libheif hold: planes, twice where turned, and RGB."""
+    channels = len(image.getbands())
+    if image.format == "AVIF":  # of its depth Pillow says nothing: 16 bits
+        return 2 * channels + channels + 1
+    two_bytes = image.info.get("bit_depth", 8) > 8  # noqa: PLR2004
+    fine = image.info.get("chroma") != 420  # noqa: PLR2004 - 4:2:0 has half of its colours' pixels
+    planes = (channels if fine or channels == 1 else channels - 1) * (2 if two_bytes else 1)
+    return 2 * planes + channels
 
 
 def _coefficients(image: Any, data: bytes) -> int:  # noqa: ANN401
