@@ -42,11 +42,15 @@ class Classifier:
     predictor: Predictor
     read_timeout: float = 60.0
     """Seconds that a read may take; a slower one gives an ``Unreadable`` with code ``timeout``."""
+    decode_timeout: float = 60.0
+    """Seconds that decoding a photo may take, likewise."""
 
     def __post_init__(self) -> None:
         """Refuse a time limit that is none."""
-        if not (isinstance(self.read_timeout, int | float) and 0 < self.read_timeout < math.inf):
-            raise UsageError(f"read_timeout {self.read_timeout!r}: take seconds above 0")
+        for name in ("read_timeout", "decode_timeout"):
+            seconds = getattr(self, name)
+            if not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
+                raise UsageError(f"{name} {seconds!r}: take seconds above 0")
 
     @classmethod
     def load(
@@ -56,6 +60,7 @@ class Classifier:
         top_k: int | None = None,
         compute: ComputeOptions = AUTO,
         read_timeout: float = 60.0,
+        decode_timeout: float = 60.0,
     ) -> Classifier:
         """Load a model file, or the embedded model.
 
@@ -64,6 +69,7 @@ class Classifier:
             top_k: Classes to keep for each photo; None: 3, or all where there are fewer.
             compute: Provider, batch size, threads, bf16.
             read_timeout: Seconds that a read may take.
+            decode_timeout: Seconds that decoding a photo may take.
 
         Raises:
             ModelError: The file is refused.
@@ -72,7 +78,7 @@ class Classifier:
             UsageError: ``top_k`` is more than the model has classes, or less than 1.
         """
         path = None if model is None else Path(model)
-        return cls(Predictor.open(path, compute, top_k=top_k), read_timeout)
+        return cls(Predictor.open(path, compute, top_k=top_k), read_timeout, decode_timeout)
 
     @property
     def card(self) -> ModelCard:
@@ -89,7 +95,8 @@ class Classifier:
         if isinstance(photos, str | PathLike | bytes | np.ndarray):
             photos = [photos]
         plan = ThreadPlan.of(self.predictor.session, workers=None, remote=False)
-        engine = Engine(self.predictor, Reader(Stores(self.read_timeout)), plan, self.read_timeout)
+        reader = Reader(Stores(self.read_timeout))
+        engine = Engine(self.predictor, reader, plan, self.read_timeout, self.decode_timeout)
         with closing(engine.rows(map(_item, photos), Tally())) as batches:
             return [row for rows in batches for row in rows]
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-_CGROUPS, _MINE = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+from scene_batch.cgroups import CGROUPS, MINE, folders
 
 
-def usable_cpus(cgroups: Path = _CGROUPS, mine: Path = _MINE) -> int:
+def usable_cpus(cgroups: Path = CGROUPS, mine: Path = MINE) -> int:
     """The smaller of the affinity mask and the cgroups' CPU quota, at least 1.
 
     Both are Linux's: elsewhere these are all processors of the machine.
@@ -23,7 +22,7 @@ def usable_cpus(cgroups: Path = _CGROUPS, mine: Path = _MINE) -> int:
         mine: Says which of them this process is in.
     """
     allowed = _allowed()
-    quotas = [quota for folder in _folders(cgroups, mine) if (quota := _quota(folder))]
+    quotas = [quota for folder in folders("cpu", cgroups, mine) if (quota := _quota(folder))]
     return max(1, min(allowed, math.ceil(min(quotas, default=allowed))))
 
 
@@ -32,27 +31,6 @@ def _allowed() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _folders(cgroups: Path, mine: Path) -> Iterator[Path]:
-    """The process's cgroup and those around it: the tightest quota counts.
-
-    In a container with a namespace of its own the mount is already the container's cgroup.
-    """
-    try:
-        lines = mine.read_text().splitlines()
-    except OSError:
-        lines = []
-    for line in ["0::/", "1:cpu:/", *lines]:  # "number:controllers:path" (cgroups(7))
-        if line.count(":") < 2:  # noqa: PLR2004 - as it is split
-            continue
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        inside = PurePosixPath("/", path)
-        for folder in (inside, *inside.parents):
-            for mount in {controllers, controllers and "cpu"}:  # a link, whatever the order there
-                yield cgroups / mount / folder.relative_to("/")
 
 
 def _quota(folder: Path) -> float | None:

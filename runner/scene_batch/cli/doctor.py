@@ -71,6 +71,16 @@ def _cpus(_: Path) -> Iterator[str]:
     yield f"{usable_cpus()} usable of the host's {os.cpu_count()} (affinity and quota)"
 
 
+def _memory(_: Path) -> Iterator[str]:
+    from scene_batch.memory import photo_memory, usable_memory
+
+    photos, usable = photo_memory(), usable_memory()
+    yield (
+        f"{photos.decoding // 10**6} MB for decoding, of {usable // 10**6} MB"
+        " (the machine's, or its container's limit)"
+    )
+
+
 def _folder(folder: Path) -> Iterator[str]:
     from scene_batch.outputs.ledger import Ledger
     from scene_batch.outputs.storage import open_storage
@@ -107,6 +117,7 @@ CHECKS: dict[str, Callable[[Path], Iterator[str]]] = {
     "versions": _versions,
     "onnxruntime": _runtime,
     "cpus": _cpus,
+    "memory": _memory,
     "folder": _folder,
     "model": _model,
 }

@@ -64,6 +64,13 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
     help="A read that takes longer is a row `timeout`.",
 )
 @click.option(
+    "--decode-timeout",
+    type=Seconds(),
+    default="60s",
+    show_default=True,
+    help="A photo whose decoding takes longer is a row `timeout`.",
+)
+@click.option(
     "--path-column",
     default="path",
     show_default=True,
@@ -93,6 +100,7 @@ def command(
     shard: str | None,
     limit: int | None,
     read_timeout: float,
+    decode_timeout: float,
     path_column: str,
     null: bool,
     overwrite: bool,
@@ -105,9 +113,9 @@ def command(
 ) -> None:
     """Classify every photo of each SOURCE into one table: a row for each photo, in order.
 
-    SOURCE is a directory (searched recursively for .jpg .jpeg .png .webp .bmp .gif .tif .tiff), a
-    prefix of a bucket (s3:// gs:// az://), a photo (also by https://), or a list: @list.txt (a path
-    a line), @list.csv or @list.parquet (a column path), @- for standard input.
+    SOURCE is a directory (searched recursively for .jpg .jpeg .png .webp .bmp .gif .tif .tiff .avif
+    .heic .heif), a prefix of a bucket (s3:// gs:// az://), a photo (also by https://), or a list:
+    @list.txt (a path a line), @list.csv or @list.parquet (a column path), @- for standard input.
 
     PATH appears when it is whole. Until then the rows are saved in PATH.parts: after a kill, a
     power cut or a full disk, the same command continues.
@@ -154,6 +162,7 @@ def command(
                 limit=limit,
                 workers=workers,
                 read_timeout=read_timeout,
+                decode_timeout=decode_timeout,
             )
         record = run_job(job, progress, interruption)
         progress.summary(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from typing import IO, cast
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from PIL import (  # noqa: F401
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    ImageFile,
     JpegImagePlugin,
     MpoImagePlugin,
     PngImagePlugin,
@@ -20,28 +22,58 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
+from scene_batch.memory import Budget, needs_too_much
+from scene_batch.model.attempt import Limits, StoppableFile
+from scene_batch.model.containers import (
+    DamagedContainerError,
+    HeifMissingError,
+    container_kind,
+    open_container,
+)
+from scene_batch.model.decode_memory import (
+    MOST_SCANS,
+    decoding_bytes,
+    least_bytes,
+    too_many_scans,
+)
 from scene_batch.model.preprocess import DAMAGED_EXIF, Preprocess
 from scene_batch.records import Decoded, ImageRef, Pixels, Unreadable, UnreadableCode
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""Formats that are opened, told by content, not by suffix. (To Pillow a phone's MPO is a JPEG until
-it is open.)"""
+"""Formats that are opened beside AVIF and HEIC, told by content, not by suffix. (To Pillow, a
+phone's MPO is a JPEG until it is open.)"""
 
 MAX_PIXELS = 178_956_970
 """The largest photo decoded, in pixels: where Pillow's bomb guard raises."""
 
-_BROKEN = (*DAMAGED_EXIF, EOFError, zlib.error)
-"""What Pillow's decoders raise on damaged bytes; anything else is a bug and stops the run."""
+_BROKEN = (*DAMAGED_EXIF, EOFError, zlib.error, DamagedContainerError)
+"""What the decoders raise on damaged bytes; anything else is a bug and stops the run."""
 
 
-def decode(ref: ImageRef, data: bytes, preprocess: Preprocess) -> Decoded | Unreadable:
-    """Decode one encoded photo into the pixels that the model sees."""
+def decode(
+    ref: ImageRef, data: bytes, preprocess: Preprocess, limits: Limits | None = None
+) -> Decoded | Unreadable:
+    """Decode one encoded photo into the pixels that the model sees.
+
+    Args:
+        ref: The photo.
+        data: Its file's bytes.
+        preprocess: The model's.
+        limits: Of memory and time; once its attempt is given up, it does not matter what is
+            returned. None: there are none.
+    """
     if not data:
         return Unreadable(ref, "empty", "the file has no bytes")
+    if limits is not None:
+        limits.attempt.begin()
+        if (need := least_bytes(data)) > limits.budget.most:
+            return _too_large(ref, need, limits.budget)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        return Unreadable(ref, "unknown_format", "not a photo in a known format")
+        image = _open(data)
+    except (UnidentifiedImageError, HeifMissingError) as error:
+        missing = isinstance(error, HeifMissingError)
+        message = str(error) if missing else "not a photo in a known format"
+        return Unreadable(ref, "unknown_format", message)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         return Unreadable(ref, "too_large", one_line(error))
     except _BROKEN as error:
@@ -51,11 +83,43 @@ def decode(ref: ImageRef, data: bytes, preprocess: Preprocess) -> Decoded | Unre
             size = f"{image.width}x{image.height}"
             return Unreadable(ref, "too_large", f"{size} is over {MAX_PIXELS} pixels")
         try:
-            return Decoded(ref, preprocess.apply(image))
+            if too_many_scans(image, data):
+                return Unreadable(ref, "too_large", f"a JPEG of more than {MOST_SCANS} scans")
+            if limits is None:
+                return Decoded(ref, preprocess.apply(image))
+            need = decoding_bytes(image, data, preprocess)
+            if need > limits.budget.most:
+                return _too_large(ref, need, limits.budget)
+            return Decoded(ref, _apply(image, preprocess, need, limits))
         except MemoryError:
             return Unreadable(ref, "too_large", "not enough memory to decode it")
         except _BROKEN as error:
             return Unreadable(ref, broken_code(error), one_line(error))
+
+
+def _open(data: bytes) -> Image.Image:
+    """Open an encoded photo, told by its content."""
+    kind = container_kind(data)
+    if kind is not None:
+        return open_container(data, kind)
+    return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def _apply(image: Image.Image, preprocess: Preprocess, need: int, limits: Limits) -> Pixels:
+    """``preprocess.apply`` once there is memory for it, until it is given up."""
+    limits.take(need)
+    try:
+        limits.attempt.go_on()
+        if isinstance(image, ImageFile.ImageFile) and image.fp is not None:
+            image.fp = cast(IO[bytes], StoppableFile(image.fp, limits.attempt))
+        return preprocess.apply(image)
+    finally:
+        image.close()  # its memory is free before others take it
+        limits.budget.give_back(need)
+
+
+def _too_large(ref: ImageRef, need: int, budget: Budget) -> Unreadable:
+    return Unreadable(ref, "too_large", needs_too_much(need, budget.most))
 
 
 def decode_pixels(ref: ImageRef, pixels: Pixels, preprocess: Preprocess) -> Decoded:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scene_batch.errors import UsageError
+from scene_batch.model.attempt import Limits
 from scene_batch.model.card import ModelCard
 from scene_batch.model.compute_options import AUTO, ComputeOptions
 from scene_batch.model.decode import decode, decode_pixels
@@ -58,14 +59,18 @@ class Predictor:
         """What the model file says of itself."""
         return self.session.card
 
-    def decode(self, ref: ImageRef, data: bytes | Pixels) -> Decoded | Unreadable:
+    def decode(
+        self, ref: ImageRef, data: bytes | Pixels, limits: Limits | None = None
+    ) -> Decoded | Unreadable:
         """Turn an encoded photo, or pixels of any size, into the pixels that this model sees.
+
+        ``limits`` are for an encoded one: see ``decode.decode``.
 
         Raises:
             ValueError: Pixels are not ``uint8 (height, width, 3)``.
         """
         if isinstance(data, bytes):
-            return decode(ref, data, self.card.preprocess)
+            return decode(ref, data, self.card.preprocess, limits)
         return decode_pixels(ref, data, self.card.preprocess)
 
     def predict(self, batch: Batch) -> list[Row]:

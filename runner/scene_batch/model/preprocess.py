@@ -10,21 +10,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
 
 from scene_batch.errors import ModelError
+from scene_batch.model.resizing import Box, to_rgb_resized
 from scene_batch.records import Pixels
 
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Fit = Literal["crop", "stretch"]
 Orientation = Literal["exif", "stored"]
 Decoding = Literal["full", "scaled"]
-
-Box: TypeAlias = tuple[float, float, float, float]
-"""(left, upper, right, lower) in pixels, with fractions."""
 
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
@@ -87,6 +85,12 @@ class Preprocess:
         """Of the pixels: height, width, channels."""
         return self.height, self.width, 3
 
+    def scale_at_least(self, image: Image.Image) -> int:
+        """How much smaller ``apply`` decodes an opened photo, or even more so: 1, 2, 4 or 8."""
+        if self.decoding != "scaled" or image.format not in _SCALABLE:
+            return 1
+        return _scale(min(image.size) / max(self.width, self.height))
+
     def to_json(self) -> dict[str, Any]:
         """The JSON object that ``from_json`` reads."""
         return asdict(self)
@@ -116,9 +120,7 @@ class Preprocess:
         box = centred_box(image.size, size) if self.fit == "crop" else (0.0, 0.0, *image.size)
         if scaled:
             box = _load_scaled(image, box, size)
-        small = to_rgb(image)
-        if small.size != size:
-            small = small.resize(size, Image.Resampling[self.filter.upper()], box=box)
+        small = to_rgb_resized(image, size, Image.Resampling[self.filter.upper()], box)
         if turn in _TURNS:
             small = small.transpose(_TURNS[turn])
         return np.frombuffer(small.tobytes(), np.uint8).reshape(self.height, self.width, 3)
@@ -150,35 +152,16 @@ def _load_scaled(image: Image.Image, box: Box, target: tuple[int, int]) -> Box:
     """
     left, upper, right, lower = box
     room = min((right - left) / target[0], (lower - upper) / target[1])
-    scale = next((scale for scale in _SCALES if scale <= room), 1)
+    scale = _scale(room)
     if scale > 1:
         image.draft(image.mode, (image.width // scale, image.height // scale))
     image.load()
     return (left / scale, upper / scale, right / scale, lower / scale)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any mode that Pillow opens to RGB, 8 bits a channel.
-
-    16-bit grays are scaled (65535 becomes 255), 32-bit integers are taken as 16-bit ones, floats
-    as 0 to 1 (or 0 to 255 where one is above 1); transparency is laid on white.
-    """
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _gray_to_8_bits(image).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _gray_to_8_bits(image: Image.Image) -> Image.Image:
-    with np.errstate(invalid="ignore"):  # signalling NaNs
-        values = np.nan_to_num(np.asarray(image).astype(np.float64))
-    full = 65535.0 if image.mode != "F" else 255.0 if values.max(initial=0.0) > 1.0 else 1.0
-    return Image.fromarray(np.rint(np.clip(values / full, 0, 1) * 255).astype(np.uint8))
+def _scale(room: float) -> int:
+    """The largest scale for a photo that is ``room`` times as large as it need be."""
+    return next((scale for scale in _SCALES if scale <= room), 1)
 
 
 def _exif_orientation(image: Image.Image) -> int:

@@ -2,7 +2,7 @@
 
 ::
 
-    items ──> read (time_limit.py) ──> decode ──Decoded | Unreadable──> batches ──> predict ──> rows
+    items ──> read, decode (time_limit.py) ──Decoded | Unreadable──> batches ──> predict ──> rows
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import os
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from PIL import Image
 
 from scene_batch.errors import SceneBatchError
+from scene_batch.memory import Budget, PhotoMemory, decoding_budget, photo_memory
+from scene_batch.model.attempt import Attempt, Limits
 from scene_batch.model.compute_options import MOST
 from scene_batch.model.predictor import Predictor
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.thread_plan import ThreadPlan
-from scene_batch.pipeline.time_limit import LimitedReads
+from scene_batch.pipeline.time_limit import LimitedWork, Step
 from scene_batch.read_ahead import Room, read_ahead
 from scene_batch.records import Batch, Decoded, ImageRef, Pixels, Row, Unreadable
 from scene_batch.sources.reading import Fetched, Reader
 from scene_batch.threads import Pool
 
-ROOM_BYTES = 128 << 20
-"""Most bytes of the photos ahead, still encoded."""
 UNKNOWN_BYTES = 4 << 20
 """Least bytes that are assumed for a photo of unknown size, such as a URL in a list."""
 MAX_BATCH_ITEMS = MOST
@@ -48,6 +48,9 @@ class Given(NamedTuple):
 Item: TypeAlias = ImageRef | Given | Row
 """A photo to read, one that is given, or a row that stays as it is."""
 
+_Got: TypeAlias = tuple[Fetched | Given | Row, float]
+"""What reading an item gave, and the seconds it took."""
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -58,6 +61,12 @@ class Engine:
     plan: ThreadPlan
     read_timeout: float
     """Seconds that a read may take."""
+    decode_timeout: float = 60.0
+    """Seconds that decoding a photo may take, once there is memory for it."""
+    memory: PhotoMemory = field(default_factory=photo_memory)
+    """What photos may take."""
+    budget: Budget = field(default_factory=decoding_budget)
+    """Where decoding takes its memory from: one for all runs of a process."""
 
     def rows(self, items: Iterable[Item], tally: Tally) -> Generator[list[Row], None, None]:
         """Yield the rows of photos, batch after batch, in the order of the items.
@@ -70,7 +79,7 @@ class Engine:
             HungReadsError: As many reads hang as there are threads that read.
             Exception: What ``items``, the model or a decoder raised, after the rows before it.
         """
-        _keep_blocks(self.plan.workers)
+        _keep_blocks(self.plan.workers, self.memory.ahead)
         with ExitStack() as stack:
             workers = stack.enter_context(Pool(self.plan.workers))
             readers = stack.enter_context(Pool(self.plan.readers)) if self.plan.readers else workers
@@ -87,17 +96,12 @@ class Engine:
         """Read and decode photos in order, ahead of the model; pass rows through."""
         sizes = _Sizes()
         depth = self.predictor.session.photos_ahead + max(readers.size, workers.size)
-        with LimitedReads(
-            self._read,
-            self._decode,
-            self._late,
-            readers=readers,
-            workers=workers,
-            seconds=self.read_timeout,
-        ) as reads:
-            loaded = reads.results(
-                _timed(items, tally), depth=depth, room=Room(ROOM_BYTES, sizes.needed)
-            )
+        with LimitedWork[Item, _Loaded](
+            Step(self._read, self._read_late, self.read_timeout, readers),
+            Step(self._decode, self._decode_late, self.decode_timeout, workers),
+        ) as work:
+            room = Room(self.memory.ahead, sizes.needed)
+            loaded = work.results(_timed(items, tally), depth=depth, room=room)
             with closing(loaded):
                 for photo in loaded:
                     tally.seconds["read"] += photo.read_seconds
@@ -106,12 +110,12 @@ class Engine:
                     sizes.saw(photo.result.ref.size_bytes)
                     yield photo.result
 
-    def _read(self, item: Item) -> tuple[Fetched | Given | Row, float]:
+    def _read(self, item: Item, _: Attempt) -> _Got:
         begun = time.perf_counter()
         fetched = self.reader.read(item) if isinstance(item, ImageRef) else item
         return fetched, time.perf_counter() - begun
 
-    def _decode(self, got: tuple[Fetched | Given | Row, float]) -> _Loaded:
+    def _decode(self, got: _Got, attempt: Attempt) -> _Loaded:
         photo, read_seconds = got
         retries = 0
         if isinstance(photo, Fetched):
@@ -122,13 +126,20 @@ class Engine:
         if not isinstance(photo, Given):
             return _Loaded(photo)
         begun = time.perf_counter()
-        decoded = self.predictor.decode(photo.ref, photo.data)
+        decoded = self.predictor.decode(photo.ref, photo.data, Limits(self.budget, attempt))
         return _Loaded(decoded, read_seconds, time.perf_counter() - begun, retries)
 
-    def _late(self, item: Item) -> _Loaded:
+    def _read_late(self, item: Item) -> _Loaded:
         ref = item if isinstance(item, ImageRef) else item.ref
         message = f"no answer within {self.read_timeout:g} s"
         return _Loaded(Unreadable(ref, "timeout", message), self.read_timeout)
+
+    def _decode_late(self, got: _Got) -> _Loaded:
+        photo, read_seconds = got
+        message = f"decoding took longer than {self.decode_timeout:g} s"
+        late = Unreadable(photo.ref, "timeout", message)
+        retries = photo.retries if isinstance(photo, Fetched) else 0
+        return _Loaded(late, read_seconds, self.decode_timeout, retries)
 
     def _predicted(
         self, photos: Iterable[Decoded | Row], callers: Pool
@@ -212,7 +223,8 @@ def _timed(items: Iterable[Item], tally: Tally) -> Iterator[Item]:
         yield item
 
 
-def _keep_blocks(workers: int) -> None:
+def _keep_blocks(workers: int, most: int) -> None:
     """Let Pillow keep the memory of a photo for the next one: a fifth of a small photo's time."""
     if "PILLOW_BLOCKS_MAX" not in os.environ:
-        Image.core.set_blocks_max(_BLOCKS * workers)  # type: ignore[attr-defined]
+        blocks = min(_BLOCKS * workers, max(1, most // Image.core.get_block_size()))  # type: ignore[attr-defined]
+        Image.core.set_blocks_max(blocks)  # type: ignore[attr-defined]

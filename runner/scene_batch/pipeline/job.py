@@ -49,6 +49,8 @@ class Job:
     """Threads that read and decode; None: as many as this process may use."""
     read_timeout: float = 60.0
     """Seconds that a read may take; the photo of a slower one is unreadable: ``timeout``."""
+    decode_timeout: float = 60.0
+    """Seconds that decoding a photo may take; a slower one is unreadable: ``timeout``."""
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""

@@ -103,7 +103,9 @@ def run(
             predictor.session, workers=job.workers, remote=listing.may_be_remote
         )
         tally.threads = threads.threads()
-        engine = Engine(predictor, Reader(listing.stores), threads, job.read_timeout)
+        engine = Engine(
+            predictor, Reader(listing.stores), threads, job.read_timeout, job.decode_timeout
+        )
         if isinstance(output, SavedOutput):
             _continue(output, work, engine, front, guard)
         items = islice(work, None if job.limit is None else job.limit - saved)
@@ -232,6 +234,8 @@ def _record(
             "shard": job.shard and str(job.shard),
             "limit": job.limit,
             "read_timeout": job.read_timeout,
+            "decode_timeout": job.decode_timeout,
+            "decode_memory_bytes": engine.budget.most,
             "top_k": predictor.top_k,
             "batch_size": session.batch_size,
             "threads": session.threads,

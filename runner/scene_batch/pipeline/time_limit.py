@@ -1,4 +1,4 @@
-"""Reads that may hang: after a time limit, a read is given up and its thread replaced."""
+"""Reads and decodes that take too long: given up after a time limit, their threads replaced."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from scene_batch.errors import HungReadsError
+from scene_batch.model.attempt import Attempt
 from scene_batch.read_ahead import Room, read_ahead
 from scene_batch.threads import Future, Pool
 
@@ -18,64 +20,74 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _STOPPED_SECONDS = 1.0
-"""If a look at the reads comes so much too late, the whole process stood still (SIGSTOP, a paused
-container), and the time limit of every read begins anew."""
+"""If a look at the threads comes so much too late, the whole process stood still (SIGSTOP, a paused
+container), and every time limit begins anew."""
 
 
 class _Photo(Generic[Item, Result]):
-    """An item that is being read or waits for it, and its future result."""
+    """An item that is being read or decoded, or waits for it, and its future result."""
 
-    __slots__ = ("came_back", "given_up", "item", "result")
+    __slots__ = ("attempt", "came_back", "given_up", "item", "read", "result")
 
     def __init__(self, item: Item) -> None:
         self.item = item
+        self.read: Any = None
+        """What reading it gave."""
         self.result: Future[Result] = Future()
+        self.attempt = Attempt()
+        """To decode it."""
         self.given_up = self.came_back = False
+        """Whether its read was, and whether it came back after that."""
 
 
-class LimitedReads(Generic[Item, Result]):
-    """Reads items in threads, each within a time limit, and does what follows a read.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the two things that are done with an item, in threads, within a time limit."""
 
-    Another thread watches the time limit, since the caller may be waiting for these threads.
-    Leaving gives up all reads that still go on, since other callers may need the threads.
+    do: Callable[[Any, Attempt], Any]
+    """Reading: the item to what is decoded; decoding: that to the result."""
+    late: Callable[[Any], Any]
+    """The result where it was given up, from what ``do`` was given."""
+    seconds: float
+    """The time limit; decoding has time while ``Attempt.since`` says so."""
+    threads: Pool
+    """Reading and decoding in the same threads, one does both for an item."""
 
-    Args:
-        read: May hang; the time limit, ``seconds``, is for it alone.
-        then: What follows a read, without a time limit.
-        late: Gives the result of an item whose read was given up.
-        readers: The threads that read.
-        workers: The threads for what follows; if they are the readers, the same thread does it.
-        seconds: The time limit.
+
+class LimitedWork(Generic[Item, Result]):
+    """Reads items in threads, and decodes them, each within its time limit.
+
+    Another thread watches the time, since the caller may be waiting for these threads. Leaving
+    gives up all reads that still go on, since other callers may need the threads.
+
+    As many reads that hang as there are threads are an ill storage, and raise. Decodes that were
+    given up end by themselves: while as many of them go on as there are threads, those after them
+    may take longer.
     """
 
-    def __init__(  # noqa: PLR0913 - each is needed
-        self,
-        read: Callable[[Item], Any],
-        then: Callable[[Any], Result],
-        late: Callable[[Item], Result],
-        *,
-        readers: Pool,
-        workers: Pool,
-        seconds: float,
-    ) -> None:
-        self._read_item, self._then, self._late = read, then, late
-        self._readers, self._workers, self._seconds = readers, workers, seconds
+    def __init__(self, reading: Step, decoding: Step) -> None:
+        self._reading, self._decoding = reading, decoding
         # Its own thread and the one that gives it up both try to take a photo out: the first wins.
-        self._reading: dict[_Photo[Item, Result], tuple[threading.Thread, float]] = {}
-        self._to_replace: list[threading.Thread] = []
+        self._reads: dict[_Photo[Item, Result], tuple[threading.Thread, float]] = {}
+        self._decodes: dict[_Photo[Item, Result], threading.Thread] = {}
+        self._left: set[_Photo[Item, Result]] = set()
+        """Whose decodes were given up and still go on."""
+        self._to_replace: list[tuple[Pool, threading.Thread]] = []
         self._over = threading.Event()
         self._looking = threading.Thread(target=self._look, name="scene-batch-limit", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to watch the time limit."""
+        """Begin to watch the time."""
         self._looking.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give up all reads that still go on."""
+        """Give up all reads that still go on, and let decodes end soon."""
         self._over.set()
         self._looking.join()
-        self._give_up(begun_by=time.monotonic())
+        self._give_up_reads(begun_by=time.monotonic())
+        for photo in self._decodes.copy():
+            photo.attempt.given_up = True
 
     def results(
         self, items: Iterable[Item], *, depth: int, room: Room[Item] | None
@@ -84,15 +96,16 @@ class LimitedReads(Generic[Item, Result]):
 
         Raises:
             HungReadsError: As many reads hang at once as there are threads that read.
-            Exception: Whatever ``read``, ``then`` or ``items`` raised, after the results before it.
+            Exception: Whatever a step or ``items`` raised, after the results before it.
         """
         begun: deque[_Photo[Item, Result]] = deque()
         hanging: list[_Photo[Item, Result]] = []
+        threads = self._reading.threads
 
         def begin(item: Item) -> Future[Result]:
             photo: _Photo[Item, Result] = _Photo(item)
             begun.append(photo)
-            self._readers.put(partial(self._read, photo))
+            threads.put(partial(self._read, photo))
             return photo.result
 
         ahead = read_ahead(begin, items, depth=depth, room=room)
@@ -103,49 +116,90 @@ class LimitedReads(Generic[Item, Result]):
                     hanging.append(photo)
                 hanging = [photo for photo in hanging if not photo.came_back]
                 yield result
-                if len(hanging) >= self._readers.size:
-                    raise HungReadsError(len(hanging), self._seconds)
+                if len(hanging) >= threads.size:
+                    raise HungReadsError(len(hanging), self._reading.seconds)
 
     def _read(self, photo: _Photo[Item, Result]) -> None:
-        """Read, in a thread of the readers."""
+        """Read, in a thread that reads."""
         if photo.result.cancelled:
             return
         failure: BaseException | None = None
-        read: Any = None
-        self._reading[photo] = threading.current_thread(), time.monotonic()
+        self._reads[photo] = threading.current_thread(), time.monotonic()
         try:
-            read = self._read_item(photo.item)
+            photo.read = self._reading.do(photo.item, photo.attempt)
         except BaseException as error:  # noqa: BLE001 - raised where the result is taken
             failure = error
-        if self._reading.pop(photo, None) is None:
+        if self._reads.pop(photo, None) is None:
             photo.came_back = True  # too late: it was given up
+            photo.read = None
+        elif failure is not None:
+            photo.result.set_exception(failure)
+        elif self._decoding.threads is self._reading.threads:
+            self._decode(photo)
+        else:
+            self._decoding.threads.put(partial(self._decode, photo))
+
+    def _decode(self, photo: _Photo[Item, Result]) -> None:
+        """Decode, in a thread that decodes."""
+        if photo.result.cancelled:
+            return
+        failure: BaseException | None = None
+        result: Any = None
+        self._decodes[photo] = threading.current_thread()
+        try:
+            result = self._decoding.do(photo.read, photo.attempt)
+        except BaseException as error:  # noqa: BLE001 - raised where the result is taken
+            failure = error
+        if self._decodes.pop(photo, None) is None:
+            self._left.discard(photo)  # too late: it was given up
         elif failure is not None:
             photo.result.set_exception(failure)
         else:
-            work = partial(photo.result.fulfil, partial(self._then, read))
-            if self._workers is self._readers:
-                work()
-            else:
-                self._workers.put(work)
+            photo.result.set_result(result)
+        photo.read = None
 
     def _look(self) -> None:
-        """Look now and then at the reads, and give up those that take too long."""
-        wait, looked = min(1.0, self._seconds / 8), time.monotonic()
+        """Look now and then at the threads, and give up what takes too long."""
+        limits = self._reading.seconds, self._decoding.seconds
+        wait, looked = min(1.0, min(limits) / 8), time.monotonic()
         since = looked
         while not self._over.wait(wait):
             before, looked = looked, time.monotonic()
             if looked - before > wait + _STOPPED_SECONDS:
                 since = looked
-            if looked - self._seconds > since:
-                self._give_up(begun_by=looked - self._seconds)
+            for seconds, give_up in zip(
+                limits, (self._give_up_reads, self._give_up_decodes), strict=True
+            ):
+                if looked - seconds > since:
+                    give_up(begun_by=looked - seconds)
+            self._replace()
 
-    def _give_up(self, *, begun_by: float) -> None:
-        for photo, (thread, begun) in self._reading.copy().items():
-            if begun <= begun_by and self._reading.pop(photo, None) is not None:
+    def _give_up_reads(self, *, begun_by: float) -> None:
+        for photo, (thread, begun) in self._reads.copy().items():
+            if begun <= begun_by and self._reads.pop(photo, None) is not None:
                 photo.given_up = True
-                self._to_replace.append(thread)
-                photo.result.set_result(self._late(photo.item))
+                self._to_replace.append((self._reading.threads, thread))
+                photo.result.set_result(self._reading.late(photo.item))
+        self._replace()
+
+    def _give_up_decodes(self, *, begun_by: float) -> None:
+        for photo, thread in self._decodes.copy().items():
+            since, read = photo.attempt.since, photo.read
+            if since is None or since > begun_by:
+                continue
+            if len(self._left) >= self._decoding.threads.size:
+                return  # each holds memory and a processor: wait for one of them
+            self._left.add(photo)
+            if self._decodes.pop(photo, None) is None:
+                self._left.discard(photo)
+                continue
+            photo.attempt.given_up = True
+            self._to_replace.append((self._decoding.threads, thread))
+            photo.result.set_result(self._decoding.late(read))
+
+    def _replace(self) -> None:
         with suppress(RuntimeError):  # the system cannot start a thread: try again at the next look
             while self._to_replace:
-                self._readers.replace(self._to_replace[-1])
+                pool, thread = self._to_replace[-1]
+                pool.replace(thread)
                 self._to_replace.pop()

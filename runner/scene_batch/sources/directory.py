@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from scene_batch.errors import SourceError
 from scene_batch.records import ImageRef, Position, known_time
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+PHOTO_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+    *(".avif", ".heic", ".heif"),
+)
 """What counts as a photo while listing; its content decides the format."""
 
 

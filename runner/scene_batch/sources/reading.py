@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from scene_batch.errors import SceneBatchError
+from scene_batch.memory import needs_too_much, photo_memory
 from scene_batch.object_store.address import is_url
 from scene_batch.object_store.asking import ask_here
 from scene_batch.object_store.causes import ShortReadError, cause_of
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
 
 MAX_BYTES = 1 << 30
-"""The largest encoded photo read into memory."""
+"""The largest encoded photo read into memory, where there is as much for photos."""
+_REMOTE_COPIES = 2
+"""Of a photo that comes over a network: its parts, and the whole."""
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """A FIFO named x.jpg must not hang, where there are any; regular files do not know that flag.
@@ -49,6 +52,7 @@ class Reader:
 
     def __init__(self, stores: Stores | None = None) -> None:
         self._stores = stores or Stores()
+        self._most = photo_memory().decoding
 
     def read(self, ref: ImageRef) -> Fetched:
         """Read one photo, or say why it gives a row without a class.
@@ -57,7 +61,7 @@ class Reader:
         full jitter, until half of the stores' time limit.
         """
         if not is_url(ref.path):
-            return Fetched(ref, _read_local(ref))
+            return Fetched(ref, _read_local(ref, self._most))
         return self._get(ref)
 
     def _get(self, ref: ImageRef) -> Fetched:
@@ -85,8 +89,9 @@ class Reader:
         if ref.path.endswith("/") and key:
             return Fetched(ref, Unreadable(ref, "not_a_file", "a folder"))
         answer = store.get(key)
-        if answer.meta["size"] > MAX_BYTES:
-            return Fetched(ref, _too_large(ref, answer.meta["size"]))
+        size = answer.meta["size"]
+        if reason := _too_large(size, _REMOTE_COPIES * size, self._most):
+            return Fetched(ref, Unreadable(ref, "too_large", reason))
         data = bytes(answer.bytes())
         return Fetched(_as_read(ref, answer.meta, len(data)), data)
 
@@ -116,17 +121,20 @@ def _as_read(ref: ImageRef, meta: ObjectMeta, size: int) -> ImageRef:
     return replace(ref, size_bytes=size, modified_at=moment)
 
 
-def _too_large(ref: ImageRef, size: int) -> Unreadable:
-    return Unreadable(ref, "too_large", f"{size} bytes are over {MAX_BYTES}")
+def _too_large(size: int, need: int, most: int) -> str:
+    """Why a photo of that size is not read, which would need so much memory; else nothing."""
+    if size > MAX_BYTES:
+        return f"{size} bytes are over {MAX_BYTES}"
+    return needs_too_much(need, most) if need > most else ""
 
 
 def _not_a_file(ref: ImageRef) -> Unreadable:
     return Unreadable(ref, "not_a_file", "not a regular file")
 
 
-def _read_local(ref: ImageRef) -> bytes | Unreadable:
+def _read_local(ref: ImageRef, most: int) -> bytes | Unreadable:
     try:
-        return _read_file(ref)
+        return _read_file(ref, most)
     except (FileNotFoundError, NotADirectoryError):
         return Unreadable(ref, "missing", "no such file")
     except PermissionError:
@@ -141,15 +149,15 @@ def _read_local(ref: ImageRef) -> bytes | Unreadable:
         return Unreadable(ref, "missing", "not a path")
 
 
-def _read_file(ref: ImageRef) -> bytes | Unreadable:
+def _read_file(ref: ImageRef, most: int) -> bytes | Unreadable:
     # By the system's own calls: open() asks it twice as much, and each answer waits for its turn.
     file = os.open(ref.path, _FLAGS)
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             return _not_a_file(ref)
-        if status.st_size > MAX_BYTES:
-            return _too_large(ref, status.st_size)
+        if reason := _too_large(status.st_size, status.st_size, most):
+            return Unreadable(ref, "too_large", reason)
         parts = []
         while part := os.read(file, status.st_size + 1):
             parts.append(part)

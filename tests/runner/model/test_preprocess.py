@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from scene_batch.errors import ModelError
-from scene_batch.model.preprocess import Preprocess, centred_box, to_rgb
+from scene_batch.model.preprocess import Preprocess, centred_box
+from scene_batch.model.resizing import to_rgb
 from support import encode
 
 # What each EXIF orientation does to the upright photo's pixels when it is stored (Exif 2.32).

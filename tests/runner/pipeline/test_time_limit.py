@@ -13,7 +13,7 @@ import pytest
 
 from scene_batch.errors import HungReadsError
 from scene_batch.pipeline import time_limit
-from scene_batch.pipeline.time_limit import LimitedReads
+from scene_batch.pipeline.time_limit import LimitedWork, Step
 from scene_batch.read_ahead import Room, read_ahead
 from scene_batch.threads import Pool
 
@@ -39,7 +39,10 @@ def _reads(  # each a part of the law
         pool = stack.enter_context(Pool(workers)) if isinstance(workers, int) else workers
         reading = stack.enter_context(Pool(readers)) if readers else pool
         reads = stack.enter_context(
-            LimitedReads(read, then, late, readers=reading, workers=pool, seconds=seconds)
+            LimitedWork(
+                Step(lambda item, _: read(item), late, seconds, reading),
+                Step(lambda got, _: then(got), late, LONG, pool),
+            )
         )
         yield from stack.enter_context(closing(reads.results(items, depth=depth, room=room)))
 
