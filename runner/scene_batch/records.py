@@ -28,6 +28,8 @@ UnreadableCode = Literal[
     "corrupt",
     "timeout",
     "fetch_failed",
+    "bad_path",
+    "archived",
     "no_answer",
 ]
 """Why a photo gives a row but no class; stable, and part of the table's contract."""
@@ -113,6 +115,8 @@ class Unreadable:
     code: UnreadableCode
     message: str
     """One short line for a person."""
+    by_storage: bool = field(default=False, compare=False)
+    """Whether the storage was at fault, and not the photo: many of these are a storm."""
     kept: bool = field(default=False, compare=False)
     """Whether the row was taken from an earlier table, without reading the photo."""
 

@@ -15,7 +15,7 @@ import click
 from scene_batch.cli.config import config_option
 from scene_batch.cli.options import SWITCH_SECONDS, provider_option
 from scene_batch.cli.progress import told
-from scene_batch.cli.values import AutoOrCount, CountOrShare, Seconds
+from scene_batch.cli.values import AutoOrCount, CountOrShare, Seconds, ShareOrOff
 from scene_batch.model.compute_options import ComputeOptions, Provider
 
 if TYPE_CHECKING:
@@ -64,6 +64,13 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
     help="A read that takes longer is a row `timeout`.",
 )
 @click.option(
+    "--storm",
+    type=ShareOrOff(),
+    default="50%",
+    show_default=True,
+    help="Stop when storage fails this share of the last 200 reads; off: never.",
+)
+@click.option(
     "--path-column",
     default="path",
     show_default=True,
@@ -93,6 +100,7 @@ def command(
     shard: str | None,
     limit: int | None,
     read_timeout: float,
+    storm: float | None,
     path_column: str,
     null: bool,
     overwrite: bool,
@@ -153,6 +161,7 @@ def command(
                 limit=limit,
                 workers=workers,
                 read_timeout=read_timeout,
+                storm=storm,
             )
         record = run_job(job, progress, interruption)
         progress.summary(record)

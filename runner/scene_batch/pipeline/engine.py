@@ -128,7 +128,7 @@ class Engine:
     def _late(self, item: Item) -> _Loaded:
         ref = item if isinstance(item, ImageRef) else item.ref
         message = f"no answer within {self.read_timeout:g} s"
-        return _Loaded(Unreadable(ref, "timeout", message), self.read_timeout)
+        return _Loaded(Unreadable(ref, "timeout", message, by_storage=True), self.read_timeout)
 
     def _predicted(
         self, photos: Iterable[Decoded | Row], callers: Pool

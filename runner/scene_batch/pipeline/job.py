@@ -47,6 +47,9 @@ class Job:
     """Threads that read and decode; None: as many as this process may use."""
     read_timeout: float = 60.0
     """Seconds that a read may take; the photo of a slower one is unreadable: ``timeout``."""
+    storm: float | None = 0.5
+    """The share of the last 200 reads, over 0 to 1, that stops the run when storage fails them;
+    None: never."""
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
@@ -54,6 +57,8 @@ class Job:
             raise UsageError("--overwrite replaces PATH, --update and --retry-unreadable keep it")
         if self.prune and not self.update:
             raise UsageError("--prune goes with --update")
+        if self.storm is not None and not 0 < self.storm <= 1:
+            raise UsageError(f"storm {self.storm!r}: take a share above 0, up to 1, or None")
 
     @property
     def output_name(self) -> str:

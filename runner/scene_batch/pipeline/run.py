@@ -95,7 +95,7 @@ def run(
         engine = Engine(predictor, Reader(listing.stores), threads, job.read_timeout)
         items = islice(work, None if job.limit is None else job.limit - saved)
         with closing(engine.rows(items, tally)) as batches:
-            for _ in _write(batches, output, guard):
+            for _ in _write(batches, output, StormGuard(job.storm), guard):
                 progress(tally)
         if not tally.rows:
             work.refuse_nothing()
@@ -112,10 +112,12 @@ def run(
 
 
 def _write(
-    batches: Iterator[list[Row]], output: Output, guard: Callable[[], AbstractContextManager[None]]
+    batches: Iterator[list[Row]],
+    output: Output,
+    storm: StormGuard,
+    guard: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[None]:
     """Write batch after batch; ``guard`` holds signals off while one is written."""
-    storm = StormGuard()
     while True:
         try:
             rows = next(batches, None)
@@ -186,6 +188,7 @@ def _record(
             "shard": job.shard and str(job.shard),
             "limit": job.limit,
             "read_timeout": job.read_timeout,
+            "storm": job.storm,
             "top_k": predictor.top_k,
             "batch_size": session.batch_size,
             "threads": session.threads,

@@ -243,7 +243,7 @@ def test_a_line_with_a_nul_byte_is_a_row(tmp_path: Path) -> None:
     (ref,) = Listing([f"@{tmp_path}/list.txt"])
     outcome = read(ref)
     assert isinstance(outcome, Unreadable)
-    assert outcome.code == "missing"
+    assert outcome.code == "bad_path"
 
 
 def test_a_carriage_return_within_a_line_is_of_the_name(tmp_path: Path) -> None:
