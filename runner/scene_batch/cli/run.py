@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scene_batch.tables.run_record import RunRecord
 
 TOO_MANY_UNREADABLE = 3
+MOST_PHOTOS = 10**18
 
 
 def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
@@ -55,7 +56,7 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
     metavar="I/N",
     help="Classify one share of N, I from 0; auto/N takes I from an array job's environment.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many photos.")
+@click.option("--limit", type=click.IntRange(1, MOST_PHOTOS), help="Stop after so many photos.")
 @click.option(
     "--read-timeout",
     type=Seconds(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from scene_batch.errors import SourceError
@@ -43,41 +43,74 @@ class Directory:
             SourceError: A directory below cannot be listed: its photos would be lost.
         """
         self._pass_over(0, 0)
-        return self._walk(os.fsencode(self.root), (), b"" if after is None else os.fsencode(after))
-
-    def _walk(
-        self, folder: bytes, above: tuple[tuple[int, int], ...], after: bytes
-    ) -> Iterator[ImageRef]:
-        try:
-            status = os.stat(folder)  # noqa: PTH116 - bytes, which pathlib does not take
-            inode = (status.st_dev, status.st_ino)
-            # A link back to a folder that we are in; 0 is no number (some network disks on Windows)
-            if status.st_ino and inode in above:
-                return
-            names, hidden, other = _names(folder)
-        except FileNotFoundError:
-            if above:  # removed since its name was read: its photos are gone
-                return
-            raise _cannot_list(folder, "it is gone") from None
-        except OSError as error:
-            raise _cannot_list(folder, error.strerror) from None
-        # By slashes on every system: paths, their order and shards are the same on all.
-        begin = b"" if folder == b"." else folder.removesuffix(b"/") + b"/"
-        for name in names:
-            path = begin + name
-            if path <= after and not after.startswith(path):
+        behind = b"" if after is None else os.fsencode(after)
+        open_folders = [self._open(os.fsencode(self.root), ())]
+        while open_folders:
+            folder = open_folders[-1]
+            if folder is None or (name := next(folder.names, None)) is None:
+                open_folders.pop()
+                if folder is not None:
+                    self._pass_over(folder.hidden, folder.other)
+                continue
+            path = folder.begin + name
+            if path <= behind and not behind.startswith(path):
                 continue
             if name.endswith(b"/"):
-                yield from self._walk(path[:-1], (*above, inode), after)
-            elif path != after:
+                open_folders.append(self._open(path[:-1], open_folders))
+            elif path != behind:
                 yield image_ref(path, self._position)
-        self._pass_over(hidden, other)
+
+    def _open(self, path: bytes, above: Sequence[_Folder | None]) -> _Folder | None:
+        """Read a folder's names; None if it is gone, or is one of those above it.
+
+        Raises:
+            SourceError: It cannot be listed.
+        """
+        try:
+            status = os.stat(path)  # noqa: PTH116 - bytes, which pathlib does not take
+            inode = (status.st_dev, status.st_ino)
+            # A link back to a folder that we are in; 0 is no number (some network disks on Windows)
+            if status.st_ino and any(folder and folder.inode == inode for folder in above):
+                return None
+            names, hidden, other = _names(path)
+        except FileNotFoundError:
+            if above:  # removed since its name was read: its photos are gone
+                return None
+            raise _cannot_list(path, "it is gone") from None
+        except OSError as error:
+            raise _cannot_list(path, error.strerror) from None
+        # By slashes on every system: paths, their order and shards are the same on all.
+        begin = b"" if path == b"." else path.removesuffix(b"/") + b"/"
+        return _Folder(begin, inode, _unpacked(b"\0".join(names)), hidden, other)
 
     def _pass_over(self, hidden: int, other: int) -> None:
         """Count what a folder held besides photos, once it is done: then it is counted once."""
         self.ignored.hidden += hidden
         self.ignored.other += other
         self._position = Position(self.source, None, self.ignored.hidden, self.ignored.other)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder that is being walked."""
+
+    begin: bytes
+    """What the paths in it begin with."""
+    inode: tuple[int, int]
+    names: Iterator[bytes]
+    """Those not walked yet."""
+    hidden: int
+    other: int
+
+
+def _unpacked(names: bytes) -> Iterator[bytes]:
+    """Names that are held as one text, since each bytes object would need 33 bytes more."""
+    begin = 0
+    while begin < len(names):
+        end = names.find(b"\0", begin)
+        end = len(names) if end < 0 else end
+        yield names[begin:end]
+        begin = end + 1
 
 
 def _names(folder: bytes) -> tuple[list[bytes], int, int]:
@@ -136,6 +169,12 @@ def image_ref(path: bytes, position: Position) -> ImageRef:
     return ImageRef(name, status.st_size, known_time(status.st_mtime_ns // 1000), position)
 
 
+_SHOWN = 300
+"""Letters of a path that a message shows."""
+
+
 def _cannot_list(folder: bytes, reason: str | None) -> SourceError:
     name = os.fsdecode(folder)
+    if len(name) > _SHOWN:
+        name = f"{name[:_SHOWN]}…"
     return SourceError(f"cannot list {name!r}: {reason}; make it readable or leave it out")

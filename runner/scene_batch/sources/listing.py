@@ -114,7 +114,7 @@ class Listing:
             return FileList(name[1:], number, self.lists_as)
         if is_url(name):
             return self._open_remote(name, number)
-        if Path(name).is_dir():
+        if os.path.isdir(name):  # noqa: PTH112 - False where the name is too long
             return Directory(name, self.ignored, number)
         if os.path.lexists(name):
             return SinglePhoto(name, number)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -224,6 +226,52 @@ def test_continuing_does_not_open_what_is_done(
     monkeypatch.setattr(directory, "_names", lambda f: opened.append(f) or names(f))
     assert [ref.path for ref in Listing([str(tmp_path)], after=refs[3])] == [refs[4].path]
     assert [os.path.relpath(os.fsdecode(f), tmp_path) for f in opened] == [".", "b", "b/d", "e"]
+
+
+def test_a_deep_tree_is_walked_and_what_is_too_deep_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,100 folders in each other, and then 16 with long names: paths may have 4,096 bytes."""
+    monkeypatch.chdir(tmp_path)
+    here = os.open(".", os.O_RDONLY)
+    for number in range(1116):
+        name = "d" if number < 1100 else "e" * 120
+        os.mkdir(name, dir_fd=here)
+        here, above = os.open(name, os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+        if number == 1099:
+            os.close(os.open("x.jpg", os.O_CREAT, dir_fd=here))
+        if number == 1114:
+            os.close(os.open(f"{'x' * 60}.jpg", os.O_CREAT, dir_fd=here))
+    os.close(here)
+    deepest = "d/" * 1100
+    with pytest.raises(SourceError, match=r"cannot list 'd/d.*…': File name too long; [^\n]*$"):
+        _paths("d")
+    shutil.rmtree(f"{deepest}{'e' * 120}")
+    assert _paths("d") == [f"{deepest}x.jpg"]
+    subprocess.run(["rm", "-r", "d"], check=True)  # Python's own way has not so many steps
+
+
+def test_a_photo_whose_path_is_too_long_is_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here, folder = os.open(".", os.O_RDONLY), ""
+    for _ in range(16):
+        os.mkdir("e" * 250, dir_fd=here)
+        here, above = os.open("e" * 250, os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+        folder += "e" * 250 + "/"
+    os.close(os.open(f"{'x' * 200}.jpg", os.O_CREAT, dir_fd=here))
+    os.close(here)
+    (ref,) = Listing(["e" * 250])
+    assert ref.path == f"{folder}{'x' * 200}.jpg"
+    outcome = read(ref)
+    assert isinstance(outcome, Unreadable)
+    assert outcome.code == "bad_path"
+    for name in ("x" * 300, "x/" * 3000, f"@{'x' * 300}"):
+        with pytest.raises(SourceNotFoundError):
+            Listing([name])
 
 
 def test_continuing_goes_on_in_the_source_where_it_was(tmp_path: Path) -> None:
