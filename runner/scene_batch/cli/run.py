@@ -56,6 +56,14 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
     metavar="I/N",
     help="Classify one share of N, I from 0; auto/N takes I from an array job's environment.",
 )
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out such names or paths below a source, as in .gitignore; may be repeated.",
+)
+@click.option("--no-follow-links", is_flag=True, help="Leave out links to photos and to folders.")
+@click.option("--skip-unlistable", is_flag=True, help="Pass over folders that cannot be listed.")
 @click.option("--limit", type=click.IntRange(1, MOST_PHOTOS), help="Stop after so many photos.")
 @click.option(
     "--read-timeout",
@@ -99,6 +107,9 @@ def command(
     bf16: bool,
     max_unreadable: str,
     shard: str | None,
+    exclude: tuple[str, ...],
+    no_follow_links: bool,
+    skip_unlistable: bool,
     limit: int | None,
     read_timeout: float,
     storm: float | None,
@@ -144,6 +155,7 @@ def command(
             from scene_batch.pipeline.job import Job
             from scene_batch.pipeline.opening import run_job
             from scene_batch.sources.file_list import ListFormat
+            from scene_batch.sources.selection import Selection
             from scene_batch.sources.shard import Shard
 
             job = Job(
@@ -159,6 +171,7 @@ def command(
                 retry_unreadable=retry_unreadable,
                 restart=restart,
                 shard=None if shard is None else Shard.parse(shard),
+                selection=Selection(not no_follow_links, exclude, skip_unlistable),
                 limit=limit,
                 workers=workers,
                 read_timeout=read_timeout,

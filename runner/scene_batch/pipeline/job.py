@@ -9,6 +9,7 @@ from scene_batch.errors import UsageError
 from scene_batch.model.compute_options import AUTO, ComputeOptions
 from scene_batch.sources.directory import with_slashes
 from scene_batch.sources.file_list import USUAL, ListFormat
+from scene_batch.sources.selection import EVERYTHING, Selection
 from scene_batch.sources.shard import Shard
 
 
@@ -39,6 +40,8 @@ class Job:
     restart: bool = False
     """Throw away what an unfinished run left."""
     lists_as: ListFormat = USUAL
+    selection: Selection = EVERYTHING
+    """What is taken of directories and prefixes."""
     shard: Shard | None = None
     """Classify only the photos of this shard; None: all."""
     limit: int | None = None
@@ -57,6 +60,11 @@ class Job:
             raise UsageError("--overwrite replaces PATH, --update and --retry-unreadable keep it")
         if self.prune and not self.update:
             raise UsageError("--prune goes with --update")
+        if self.prune and self.selection.skip_unlistable:
+            raise UsageError(
+                "--prune would drop the rows of folders that cannot be listed now; leave it out, or"
+                " --skip-unlistable"
+            )
         if self.storm is not None and not 0 < self.storm <= 1:
             raise UsageError(f"storm {self.storm!r}: take a share above 0, up to 1, or None")
 

@@ -27,7 +27,18 @@ from scene_batch.tables.run_table import RunTable
 
 _ROWS_AT_A_TIME = 1024
 
-_SAME_SETTINGS = ("sources", "lists", "column", "null", "limit", "top_k", "precision")
+_SAME_SETTINGS = (
+    "sources",
+    "lists",
+    "column",
+    "null",
+    "follow_links",
+    "exclude",
+    "skip_unlistable",
+    "limit",
+    "top_k",
+    "precision",
+)
 
 
 def merge(

@@ -41,7 +41,11 @@ from scene_batch.tables.schema import schema
 def open_sources(job: Job) -> Listing:
     """Open the sources of a job; SourceError if one is missing or cannot be listed."""
     return Listing(
-        job.sources, stores=Stores(job.read_timeout), lists_as=job.lists_as, shard=job.shard
+        job.sources,
+        stores=Stores(job.read_timeout),
+        lists_as=job.lists_as,
+        shard=job.shard,
+        selection=job.selection,
     )
 
 
@@ -145,6 +149,7 @@ def _identity(
         "sources": [unique(source) for source in job.sources],
         "lists": listing.lists,
         **job.lists_as.to_json(),
+        **job.selection.to_json(),
         "shard": job.shard and str(job.shard),
         "limit": job.limit,
         "model": session.sha256,
@@ -185,6 +190,7 @@ def _record(
             "sources": [shown(printable(source)) for source in job.sources],
             "lists": listing.lists,
             **job.lists_as.to_json(),
+            **job.selection.to_json(),
             "shard": job.shard and str(job.shard),
             "limit": job.limit,
             "read_timeout": job.read_timeout,
