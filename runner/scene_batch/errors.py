@@ -64,7 +64,7 @@ class HungReadsError(SourceError):
 
 
 class StormError(SourceError):
-    """Half of the last photos could not be read: the storage is at fault, not the photos."""
+    """So many reads fail that the storage is at fault, not the photos."""
 
 
 class OutputError(SceneBatchError):

@@ -28,6 +28,8 @@ UnreadableCode = Literal[
     "corrupt",
     "timeout",
     "fetch_failed",
+    "bad_path",
+    "archived",
     "no_answer",
 ]
 """Why a photo gives a row but no class; stable, and part of the table's contract."""
@@ -74,6 +76,12 @@ class Position:
     """Hidden names that were skipped before it."""
     other: int = 0
     """Files without a photo's suffix that were skipped before it."""
+    excluded: int = 0
+    """Files and folders that were left out before it as the job says."""
+    links: int = 0
+    """Links that were not followed before it."""
+    unlistable: int = 0
+    """Folders before it that could not be listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,8 @@ class Unreadable:
     code: UnreadableCode
     message: str
     """One short line for a person."""
+    by_storage: bool = field(default=False, repr=False, compare=False)
+    """Whether the storage was at fault, and not the photo: many of these are a storm."""
     kept: bool = field(default=False, compare=False)
     """Whether the row was taken from an earlier table, without reading the photo."""
 

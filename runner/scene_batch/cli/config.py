@@ -59,7 +59,7 @@ def _checked(path: Path, parameter: click.Parameter, value: Any) -> Any:  # noqa
         if isinstance(value, bool):
             return value
         raise click.UsageError(f"{path}: {parameter.name} = {value!r} is not true or false")
-    if parameter.nargs == -1:
+    if parameter.nargs == -1 or getattr(parameter, "multiple", False):
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return value
         raise click.UsageError(f"{path}: {parameter.name} = {value!r} is not a list of texts")

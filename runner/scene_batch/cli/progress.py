@@ -81,15 +81,16 @@ class Progress:
         """Sum up a finished run in one line."""
         if self._bar is not None:
             self._bar.close()
+        from scene_batch.sources.selection import words
+
         unreadable = record.photos - record.ok
         classes = ", ".join(f"{name} {count}" for name, count in record.classes.items() if count)
         reasons = ", ".join(f"{code} {count}" for code, count in record.unreadable.items())
-        ignored = sum(record.ignored.values())
         parts = [
             f"{record.photos} rows",
             f"{unreadable} unreadable" + (f" ({reasons})" if reasons else ""),
             *([classes] if classes else []),
-            *([f"{ignored} other files ignored"] if ignored else []),
+            *words(record.ignored),
             *([f"{record.retries} reads retried"] if record.retries else []),
             f"{record.photos_per_second:.0f} photos/s",
             f"bottleneck {_STAGE_NAMES[record.bottleneck]}",

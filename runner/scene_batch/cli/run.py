@@ -15,13 +15,14 @@ import click
 from scene_batch.cli.config import CONFIG, config_option
 from scene_batch.cli.options import SWITCH_SECONDS, provider_option
 from scene_batch.cli.progress import told
-from scene_batch.cli.values import AutoOrCount, CountOrShare, Seconds
+from scene_batch.cli.values import AutoOrCount, CountOrShare, Seconds, ShareOrOff
 from scene_batch.model.compute_options import ComputeOptions, Provider
 
 if TYPE_CHECKING:
     from scene_batch.tables.run_record import RunRecord
 
 TOO_MANY_UNREADABLE = 3
+MOST_PHOTOS = 10**18
 
 
 def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
@@ -55,7 +56,15 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
     metavar="I/N",
     help="Classify one share of N, I from 0; auto/N takes I from an array job's environment.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many photos.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out such names or paths below a source, as in .gitignore; may be repeated.",
+)
+@click.option("--no-follow-links", is_flag=True, help="Leave out links to photos and to folders.")
+@click.option("--skip-unlistable", is_flag=True, help="Pass over folders that cannot be listed.")
+@click.option("--limit", type=click.IntRange(1, MOST_PHOTOS), help="Stop after so many photos.")
 @click.option(
     "--read-timeout",
     type=Seconds(),
@@ -69,6 +78,13 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
     default="60s",
     show_default=True,
     help="A photo whose decoding takes longer is a row `timeout`.",
+)
+@click.option(
+    "--storm",
+    type=ShareOrOff(),
+    default="50%",
+    show_default=True,
+    help="Stop when storage fails this share of the last 200 reads; off: never.",
 )
 @click.option(
     "--path-column",
@@ -98,9 +114,13 @@ def command(
     bf16: bool,
     max_unreadable: str,
     shard: str | None,
+    exclude: tuple[str, ...],
+    no_follow_links: bool,
+    skip_unlistable: bool,
     limit: int | None,
     read_timeout: float,
     decode_timeout: float,
+    storm: float | None,
     path_column: str,
     null: bool,
     overwrite: bool,
@@ -143,6 +163,7 @@ def command(
             from scene_batch.pipeline.job import Job
             from scene_batch.pipeline.opening import run_job
             from scene_batch.sources.file_list import ListFormat
+            from scene_batch.sources.selection import Selection
             from scene_batch.sources.shard import Shard
 
             job = Job(
@@ -159,10 +180,12 @@ def command(
                 retry_unreadable=retry_unreadable,
                 restart=restart,
                 shard=None if shard is None else Shard.parse(shard),
+                selection=Selection(not no_follow_links, exclude, skip_unlistable),
                 limit=limit,
                 workers=workers,
                 read_timeout=read_timeout,
                 decode_timeout=decode_timeout,
+                storm=storm,
             )
         record = run_job(job, progress, interruption)
         progress.summary(record)

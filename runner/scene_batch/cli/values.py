@@ -49,6 +49,26 @@ class AutoOrCount(click.ParamType[int | None]):
         return self.fail(f"{value!r} is neither auto nor a number from 1 to {MOST}", param, ctx)
 
 
+class ShareOrOff(click.ParamType[float | None]):
+    """``50%`` as 0.5, or ``off`` (None)."""
+
+    name = "P%|off"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """Read it."""
+        if value == "off":
+            return None
+        try:
+            share = float(str(value).removesuffix("%")) / 100
+        except ValueError:
+            share = 0.0
+        if str(value).endswith("%") and 0 < share <= 1:
+            return share
+        return self.fail(f"{value!r} is neither off nor a share such as 50%", param, ctx)
+
+
 class Seconds(click.ParamType[float]):
     """``60s`` or ``0.5``."""
 

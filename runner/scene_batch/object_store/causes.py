@@ -12,12 +12,14 @@ Kind: TypeAlias = Literal[
     "exists",
     "answer",
     "forbidden",
+    "archived",
     "credentials",
     "region",
     "key",
     "timeout",
     "unavailable",
     "unsupported",
+    "refused",
     "other",
 ]
 
@@ -52,6 +54,8 @@ _CREDENTIAL_CODES = (
     "RequestTimeTooSkewed",
     "AuthenticationFailed",
 )
+_ARCHIVED_CODES = ("InvalidObjectState", "BlobArchived", "BlobBeingRehydrated")
+"""What S3 says of an object in Glacier, and Azure of a blob in its archive tier."""
 _REGION_CODES = (
     "PermanentRedirect",
     "AuthorizationHeaderMalformed",
@@ -64,6 +68,7 @@ _REMEDIES: dict[Kind, str] = {
     "answer": "the server's answer is not one for a photo: no length, a wrong date, or a redirect"
     " without end",
     "forbidden": "access denied; it needs the rights to list, get and (for --out) put and delete",
+    "archived": "it is in an archive; restore it first",
     "credentials": "no valid credentials; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the"
     " task's role or AWS_PROFILE; AWS_SKIP_SIGNATURE=true for a public bucket",
     "region": "the bucket is in another region; set AWS_REGION to its own",
@@ -92,7 +97,7 @@ def cause_of(error: BaseException) -> Cause:
     if isinstance(error, TimeoutError):
         return Cause("timeout", _REMEDIES["timeout"], may_pass=True)
     if isinstance(error, PanicError):
-        return Cause("other", text)
+        return Cause("key", text)
     if isinstance(error, InvalidPathError):
         key = re.search(r'path: "((?:[^"\\]|\\.)*)"', text)
         name = key[1] if key else ""
@@ -100,14 +105,14 @@ def cause_of(error: BaseException) -> Cause:
             "key",
             f"the key '{name}' has an empty, '.' or '..' segment or a control character; rename it",
         )
-    if isinstance(error, AlreadyExistsError):
+    if isinstance(error, AlreadyExistsError) and "BlobArchived" not in text:
         return Cause("exists", _REMEDIES["exists"])
     found = re.search(r"status code: (\d{3})", text)
     status = int(found[1]) if found else None
     found = re.search(r"<Code>(\w+)</Code>", text)
     code = found[1] if found else ""
     kind = _kind(error, _without_names(text), status, code)
-    if kind == "other" and status is None:
+    if kind in ("other", "key") and status is None:
         return Cause(kind, without_secrets(text.split("\n", 1)[0]))
     # A role's keys come from a server, which may be down for a moment.
     may_pass = kind in ("timeout", "unavailable") or (
@@ -137,7 +142,9 @@ def _kind(error: BaseException, text: str, status: int | None, code: str) -> Kin
         return "answer"
     if "TimedOut" in text or "kind: Timeout" in text:
         return "timeout"
-    if ("HTTP error" in text and "builder error" not in text) or "response body" in text:
+    if "builder error" in text:  # it is no URL
+        return "key"
+    if "HTTP error" in text or "response body" in text:
         return "unavailable"
     return "other"
 
@@ -145,6 +152,8 @@ def _kind(error: BaseException, text: str, status: int | None, code: str) -> Kin
 def _kind_of_status(error: BaseException, status: int, code: str) -> Kind:
     if code in _REGION_CODES:
         return "region"
+    if code in _ARCHIVED_CODES:
+        return "archived"
     if code in ("NoSuchBucket", "ContainerNotFound"):
         return "no_bucket"
     if isinstance(error, FileNotFoundError):
@@ -155,7 +164,7 @@ def _kind_of_status(error: BaseException, status: int, code: str) -> Kind:
         return "timeout"
     if status == _NOT_IMPLEMENTED:
         return "unsupported"
-    return "unavailable" if status >= _SERVER_ERROR or status == _TOO_MANY else "other"
+    return "unavailable" if status >= _SERVER_ERROR or status == _TOO_MANY else "refused"
 
 
 def _network_reason(text: str) -> str:

@@ -9,62 +9,67 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from scene_batch.outputs.saved import SavedOutput
 from scene_batch.outputs.saved_photos import SavedPhoto
+from scene_batch.pipeline.front import Front
 from scene_batch.pipeline.work import Photos, Work
 from scene_batch.records import ImageRef, Position, Row
 
 
-@dataclass(slots=True)
-class Continuation:
-    """What is saved of a run, and the listing beside it."""
+def go_on(
+    output: SavedOutput,
+    work: Work,
+    classify: Callable[[Iterable[ImageRef]], Iterable[Row]],
+    front: Front,
+    guard: Callable[[], AbstractContextManager[None]],
+) -> None:
+    """Go behind the last saved photo, and classify again what has changed before it.
 
-    output: SavedOutput
-    work: Work
-    classify: Callable[[Iterable[ImageRef]], Iterator[list[Row]]]
-    """Makes rows of photos, in order; raises in a storm."""
-    guard: Callable[[], AbstractContextManager[None]]
-    """Holds signals off while a part is replaced."""
+    Args:
+        output: What is saved.
+        work: All of the run's work; it is left behind the last saved photo.
+        classify: Makes rows of photos, in order; raises in a storm.
+        front: Is told what is continued.
+        guard: Holds signals off while a part is replaced.
+    """
+    if output.thrown_away:
+        front.note(f"{output.thrown_away}: the rows from there on are computed again")
+    after, photos, renewed = output.after, work.photos, 0
+    if after is None:
+        return
+    front.note(f"continues after {output.tally.rows} rows")
+    if photos is not None:
+        sources = _sources(output.tally.sources)
+        for part in output.parts:
+            changed = _changed(work, photos, zip(output.photos_of(part), sources))  # noqa: B905 - sources go on
+            if changed:
+                rows = dict(zip(changed, classify(changed.values()), strict=True))
+                with guard():
+                    output.renew(part, rows)
+                front.update(output.tally)
+                renewed += len(rows)
+        while (ref := photos.peek()) is not None and ref.order_key <= after.order_key:
+            work.pass_over(next(photos))
+    work.begin_behind(after)
+    if renewed:
+        front.note(f"{renewed} of them were classified again: their photos have changed")
 
-    def renew(self) -> int:
-        """Classify again what has changed, and go behind the last saved photo.
 
-        Returns:
-            How many saved rows were renewed.
-        """
-        after, photos, renewed = self.output.after, self.work.photos, 0
-        if after is None:
-            return 0
-        if photos is not None:
-            sources = _sources(self.output.tally.sources)
-            for part in self.output.parts:
-                changed = self._changed(photos, zip(self.output.photos_of(part), sources))  # noqa: B905 - sources go on
-                if changed:
-                    rows = [row for rows in self.classify(changed.values()) for row in rows]
-                    with self.guard():
-                        self.output.renew(part, dict(zip(changed, rows, strict=True)))
-                    renewed += len(rows)
-            while (ref := photos.peek()) is not None and ref.order_key <= after.order_key:
-                self.work.pass_over(next(photos))
-        self.work.begin_behind(after)
-        return renewed
-
-    def _changed(
-        self, photos: Photos, saved: Iterable[tuple[SavedPhoto, int]]
-    ) -> dict[int, ImageRef]:
-        """The photos of a part that have changed, by the index of their row."""
-        changed = {}
-        for index, (photo, source) in enumerate(saved):
-            key = ImageRef(photo.path, position=Position(source)).order_key
-            while (ref := photos.peek()) is not None and _is_before(ref, source, key):
-                self.work.pass_over(next(photos))  # it has appeared since
-            if ref is not None and _is_the_same(ref, source, photo.path):
-                self.work.pass_over(next(photos))
-                if photo.has_changed(ref):
-                    changed[index] = ref
-        return changed
+def _changed(
+    work: Work, photos: Photos, saved: Iterable[tuple[SavedPhoto, int]]
+) -> dict[int, ImageRef]:
+    """The photos of a part that have changed, by the index of their row."""
+    changed = {}
+    for index, (photo, source) in enumerate(saved):
+        key = ImageRef(photo.path, position=Position(source)).order_key
+        while (ref := photos.peek()) is not None and _is_before(ref, source, key):
+            work.pass_over(next(photos))  # it has appeared since
+        if ref is not None and _is_the_same(ref, source, photo.path):
+            work.pass_over(next(photos))
+            if photo.has_changed(ref):
+                changed[index] = ref
+    return changed
 
 
 def _sources(rows: dict[int, int]) -> Iterator[int]:

@@ -132,7 +132,7 @@ class Engine:
     def _read_late(self, item: Item) -> _Loaded:
         ref = item if isinstance(item, ImageRef) else item.ref
         message = f"no answer within {self.read_timeout:g} s"
-        return _Loaded(Unreadable(ref, "timeout", message), self.read_timeout)
+        return _Loaded(Unreadable(ref, "timeout", message, by_storage=True), self.read_timeout)
 
     def _decode_late(self, got: _Got) -> _Loaded:
         photo, read_seconds = got

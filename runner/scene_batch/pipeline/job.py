@@ -9,6 +9,7 @@ from scene_batch.errors import UsageError
 from scene_batch.model.compute_options import AUTO, ComputeOptions
 from scene_batch.sources.directory import with_slashes
 from scene_batch.sources.file_list import USUAL, ListFormat
+from scene_batch.sources.selection import EVERYTHING, Selection
 from scene_batch.sources.shard import Shard
 
 
@@ -41,6 +42,8 @@ class Job:
     restart: bool = False
     """Throw away what an unfinished run left."""
     lists_as: ListFormat = USUAL
+    selection: Selection = EVERYTHING
+    """What is taken of directories and prefixes."""
     shard: Shard | None = None
     """Classify only the photos of this shard; None: all."""
     limit: int | None = None
@@ -51,6 +54,9 @@ class Job:
     """Seconds that a read may take; the photo of a slower one is unreadable: ``timeout``."""
     decode_timeout: float = 60.0
     """Seconds that decoding a photo may take; a slower one is unreadable: ``timeout``."""
+    storm: float | None = 0.5
+    """The share of the last 200 reads, over 0 to 1, that stops the run when storage fails them;
+    None: never."""
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
@@ -58,6 +64,13 @@ class Job:
             raise UsageError("--overwrite replaces PATH, --update and --retry-unreadable keep it")
         if self.prune and not self.update:
             raise UsageError("--prune goes with --update")
+        if self.prune and self.selection.skip_unlistable:
+            raise UsageError(
+                "--prune would drop the rows of folders that cannot be listed now; leave it out, or"
+                " --skip-unlistable"
+            )
+        if self.storm is not None and not 0 < self.storm <= 1:
+            raise UsageError(f"storm {self.storm!r}: take a share above 0, up to 1, or None")
 
     @property
     def output_name(self) -> str:

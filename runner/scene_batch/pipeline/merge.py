@@ -29,7 +29,19 @@ from scene_batch.tables.run_table import RunTable
 
 _ROWS_AT_A_TIME = 1024
 
-_SAME_SETTINGS = ("sources", "where", "lists", "column", "null", "limit", "top_k", "precision")
+_SAME_SETTINGS = (
+    "sources",
+    "where",
+    "lists",
+    "column",
+    "null",
+    "follow_links",
+    "exclude",
+    "skip_unlistable",
+    "limit",
+    "top_k",
+    "precision",
+)
 
 
 def merge(  # noqa: PLR0913 - each is asked for

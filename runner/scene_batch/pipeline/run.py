@@ -24,7 +24,7 @@ from scene_batch.outputs.plan import Plan, fingerprint
 from scene_batch.outputs.saved import SavedOutput
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.advice import bottleneck, hint
-from scene_batch.pipeline.continuing import Continuation
+from scene_batch.pipeline.continuing import go_on
 from scene_batch.pipeline.engine import Engine
 from scene_batch.pipeline.front import SILENT, Front
 from scene_batch.pipeline.inputs import refuse_overwriting
@@ -33,7 +33,6 @@ from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.storm import StormGuard
 from scene_batch.pipeline.thread_plan import ThreadPlan
 from scene_batch.pipeline.update import choose, table_to_update
-from scene_batch.pipeline.work import Work
 from scene_batch.records import ImageRef, Row, printable
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import Reader
@@ -45,7 +44,11 @@ from scene_batch.tables.schema import schema
 def open_sources(job: Job) -> Listing:
     """Open the sources of a job; SourceError if one is missing or cannot be listed."""
     return Listing(
-        job.sources, stores=Stores(job.read_timeout), lists_as=job.lists_as, shard=job.shard
+        job.sources,
+        stores=Stores(job.read_timeout),
+        lists_as=job.lists_as,
+        shard=job.shard,
+        selection=job.selection,
     )
 
 
@@ -107,10 +110,16 @@ def run(
             predictor, Reader(listing.stores), threads, job.read_timeout, job.decode_timeout
         )
         if isinstance(output, SavedOutput):
-            _continue(output, work, engine, front, guard)
+            go_on(
+                output,
+                work,
+                lambda refs: _renewed(refs, engine, tally, StormGuard(job.storm)),
+                front,
+                guard,
+            )
         items = islice(work, None if job.limit is None else job.limit - saved)
         with closing(engine.rows(items, tally)) as batches:
-            for _ in _write(batches, output, guard):
+            for _ in _write(batches, output, StormGuard(job.storm), guard):
                 front.update(tally)
         if not tally.rows:
             work.refuse_nothing()
@@ -129,39 +138,24 @@ def run(
     return record
 
 
-def _continue(
-    output: SavedOutput,
-    work: Work,
-    engine: Engine,
-    front: Front,
-    guard: Callable[[], AbstractContextManager[None]],
-) -> None:
-    """Go behind what earlier attempts have saved, and classify again what has changed of it."""
-    tally = output.tally
-    if output.thrown_away:
-        front.note(f"{output.thrown_away}: the rows from there on are computed again")
-    if output.after is None:
-        return
-
-    def classify(refs: Iterable[ImageRef]) -> Iterator[list[Row]]:
-        storm = StormGuard()
-        with closing(engine.rows(refs, tally)) as batches:
-            for rows in batches:
-                yield storm.sift(rows)
-                storm.check()
-                front.update(tally)
-        yield storm.rest()
-
-    front.note(f"continues after {tally.rows} rows")
-    if renewed := Continuation(output, work, classify, guard).renew():
-        front.note(f"{renewed} of them were classified again: their photos have changed")
+def _renewed(
+    refs: Iterable[ImageRef], engine: Engine, tally: Tally, storm: StormGuard
+) -> Iterator[Row]:
+    """Yield the rows of photos that have changed since theirs were saved; raises in a storm."""
+    with closing(engine.rows(refs, tally)) as batches:
+        for rows in batches:
+            yield from storm.sift(rows)
+            storm.check()
+    yield from storm.rest()
 
 
 def _write(
-    batches: Iterator[list[Row]], output: Output, guard: Callable[[], AbstractContextManager[None]]
+    batches: Iterator[list[Row]],
+    output: Output,
+    storm: StormGuard,
+    guard: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[None]:
     """Write batch after batch; ``guard`` holds signals off while one is written."""
-    storm = StormGuard()
     while True:
         try:
             rows = next(batches, None)
@@ -190,6 +184,7 @@ def _identity(
         "where": listing.where,
         "lists": listing.lists,
         **job.lists_as.to_json(),
+        **job.selection.to_json(),
         "shard": job.shard and str(job.shard),
         "limit": job.limit,
         "model": session.sha256,
@@ -231,11 +226,13 @@ def _record(
             "where": listing.where,
             "lists": listing.lists,
             **job.lists_as.to_json(),
+            **job.selection.to_json(),
             "shard": job.shard and str(job.shard),
             "limit": job.limit,
             "read_timeout": job.read_timeout,
             "decode_timeout": job.decode_timeout,
             "decode_memory_bytes": engine.budget.most,
+            "storm": job.storm,
             "top_k": predictor.top_k,
             "batch_size": session.batch_size,
             "threads": session.threads,

@@ -14,10 +14,7 @@ WINDOW = 200
 MOST_WAITING = 8192
 """Most rows held back: any number of an earlier table's rows may come between two reads."""
 SHARE = 0.5
-"""The share of failures in the window at which the run stops."""
-
-_ALWAYS, _REMOTE = ("timeout", "fetch_failed"), ("permission",)
-"""Codes that say nothing of the photo; a store also denies access when a key has expired."""
+"""The share of failures in the window at which a run stops, unless it is told another."""
 
 
 class StormGuard:
@@ -25,9 +22,13 @@ class StormGuard:
 
     Rows pass through in order. A failure, and all rows behind it, wait until it has left the
     window. Rows of an earlier table, whose photos were not read, do not count in the window.
+
+    Args:
+        share: Of failures in the window, at which the run stops; None: never, and no row waits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, share: float | None = SHARE) -> None:
+        self._share = share
         self._waiting: deque[tuple[Row, int]] = deque()
         """Rows that are held back, each with the number of photos read by then."""
         self._failures = self._read = 0
@@ -35,13 +36,15 @@ class StormGuard:
 
     def sift(self, rows: Sequence[Row]) -> list[Row]:
         """Take rows, and return those that may be saved; call ``check`` once they are."""
+        if self._share is None:
+            return list(rows)
         passed: list[Row] = []
         for row in rows:
             self._read += not row.kept
             self._failures += _failed(row)
             self._waiting.append((row, self._read))
             self._pass(passed)
-            if self._failures >= WINDOW * SHARE:
+            if self._failures >= WINDOW * self._share:
                 self._storm = self._describe()
                 break
         return passed
@@ -50,7 +53,7 @@ class StormGuard:
         """Stop in a storm; the rows that wait are dropped.
 
         Raises:
-            StormError: Half of the window failed.
+            StormError: That share of the window failed.
         """
         if self._storm is not None:
             raise self._storm
@@ -85,11 +88,10 @@ class StormGuard:
         (cause, count), *_ = Counter(f"{row.code}: {row.message}" for row in failed).most_common(1)
         return StormError(
             f"{len(failed)} of the last {WINDOW} photos could not be read, {count} of them for"
-            f" {cause!r}; their rows are not saved: mend that, and the same command continues"
+            f" {cause!r}; their rows are not saved: mend that, and the same command continues;"
+            " --storm off keeps such rows and goes on"
         )
 
 
 def _failed(row: Row) -> bool:
-    if not isinstance(row, Unreadable) or row.kept:
-        return False
-    return row.code in _ALWAYS or (row.code in _REMOTE and is_url(row.ref.path))
+    return isinstance(row, Unreadable) and row.by_storage and not row.kept

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from scene_batch.errors import OutputError, TableError, UsageError
 from scene_batch.model.predictor import Predictor
@@ -16,6 +16,7 @@ from scene_batch.pipeline.work import Everything, Photos, Work
 from scene_batch.records import ImageRef, Position, Prediction, Row, Unreadable, moved, printable
 from scene_batch.sources.file_list import reference
 from scene_batch.sources.listing import Listing
+from scene_batch.sources.selection import Selection
 from scene_batch.sources.shard import Shard
 from scene_batch.tables.run_record import RunRecord
 from scene_batch.tables.run_table import RunTable
@@ -167,9 +168,11 @@ class Retry:
     def amend(self, record: RunRecord) -> RunRecord:
         """Take from the table's record what comes from listing, since nothing was listed now."""
         old = self.table.record
+        listed = {"lists": old["settings"]["lists"], **_selection(old).to_json()}
+        settings = {key: v for key, v in record.settings.items() if key != "skip_unlistable"}
         return replace(
             record,
-            settings={**record.settings, "lists": old["settings"]["lists"]},
+            settings=settings | listed,
             ignored=old["ignored"],
             photos_per_source=old["photos_per_source"],
         )
@@ -205,6 +208,7 @@ def table_to_update(job: Job, predictor: Predictor) -> RunTable | None:
     except TableError as error:
         raise OutputError(f"{error}; replace it with --overwrite") from None
     _check_kind(table, predictor, job.shard)
+    _check_selection(table, job.selection)
     if not job.update:
         theirs = table.record["settings"]["sources"]
         if theirs != [shown(printable(source)) for source in job.sources]:
@@ -242,6 +246,23 @@ def _check_kind(table: RunTable, predictor: Predictor, shard: Shard | None) -> N
             f"{table.name!r} holds shard {settings.get('shard')}, not {shard}; name the same"
             " --shard"
         )
+
+
+def _check_selection(table: RunTable, selection: Selection) -> None:
+    """Refuse to add rows of photos that were taken by other rules.
+
+    Folders that cannot be listed may be passed over all the same: the rows of their photos stay.
+    """
+    theirs = _selection(table.record)
+    if (theirs.follow_links, theirs.exclude) != (selection.follow_links, selection.exclude):
+        raise OutputError(
+            f"{table.name!r} was made {theirs.options()}, this run is {selection.options()}: take"
+            " the same, or --overwrite"
+        )
+
+
+def _selection(record: Mapping[str, Any]) -> Selection:
+    return Selection.from_json(record["settings"])
 
 
 def _check(job: Job) -> None:

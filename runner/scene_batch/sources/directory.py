@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scene_batch.errors import SourceError
 from scene_batch.records import ImageRef, Position, known_time
+from scene_batch.sources.selection import EVERYTHING, Ignored, Selection
 
 PHOTO_SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
     *(".avif", ".heic", ".heif"),
 )
 """What counts as a photo while listing; its content decides the format."""
-
-
-@dataclass(slots=True)
-class Ignored:
-    """What a listing passed over, in the folders that it is through with."""
-
-    hidden: int = 0
-    """Names that begin with a dot, files and folders; what is in such a folder is not counted."""
-    other: int = 0
-    """Files without a photo's suffix."""
 
 
 @dataclass(slots=True)
@@ -35,7 +26,17 @@ class Directory:
     ignored: Ignored
     source: int = 0
     """The number of this source in its job."""
+    selection: Selection = EVERYTHING
+    others: Mapping[str, str] = field(default_factory=dict)
+    """The job's other local sources: where each really is, and what was typed for it."""
     _position: Position = field(init=False, default=Position())
+    _excludes: Callable[[str], object] | None = field(init=False, repr=False)
+    _roots: dict[tuple[int, int], str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Look up what each folder is compared with."""
+        self._excludes = self.selection.excludes()
+        self._roots = {inode: name for real, name in self.others.items() if (inode := _inode(real))}
 
     def refs(self, after: str | None = None) -> Iterator[ImageRef]:
         """Yield the photos below, bytewise by path, those behind ``after`` where it is given.
@@ -43,68 +44,125 @@ class Directory:
         Folders before ``after`` are not opened.
 
         Raises:
-            SourceError: A directory below cannot be listed: its photos would be lost.
+            SourceError: A directory below cannot be listed: its photos would be lost. Or a link
+                leads into another source: its photos would have two rows.
         """
-        self._pass_over(0, 0)
-        return self._walk(os.fsencode(self.root), (), b"" if after is None else os.fsencode(after))
-
-    def _walk(
-        self, folder: bytes, above: tuple[tuple[int, int], ...], after: bytes
-    ) -> Iterator[ImageRef]:
-        try:
-            status = os.stat(folder)  # noqa: PTH116 - bytes, which pathlib does not take
-            inode = (status.st_dev, status.st_ino)
-            # A link back to a folder that we are in; 0 is no number (some network disks on Windows)
-            if status.st_ino and inode in above:
-                return
-            names, hidden, other = _names(folder)
-        except FileNotFoundError:
-            if above:  # removed since its name was read: its photos are gone
-                return
-            raise _cannot_list(folder, "it is gone") from None
-        except OSError as error:
-            raise _cannot_list(folder, error.strerror) from None
-        # By slashes on every system: paths, their order and shards are the same on all.
-        begin = b"" if folder == b"." else folder.removesuffix(b"/") + b"/"
-        for name in names:
-            path = begin + name
-            if path <= after and not after.startswith(path):
+        self._pass_over(Ignored())
+        behind = b"" if after is None else os.fsencode(after)
+        open_folders = [self._open(os.fsencode(self.root), ())]
+        while open_folders:
+            folder = open_folders[-1]
+            if folder is None or (name := next(folder.names, None)) is None:
+                open_folders.pop()
+                if folder is not None:
+                    self._pass_over(folder.ignored)
+                continue
+            path = folder.begin + name
+            if path <= behind and not behind.startswith(path):
                 continue
             if name.endswith(b"/"):
-                yield from self._walk(path[:-1], (*above, inode), after)
-            elif path != after:
+                open_folders.append(self._open(path[:-1], open_folders))
+            elif path != behind:
                 yield image_ref(path, self._position)
-        self._pass_over(hidden, other)
 
-    def _pass_over(self, hidden: int, other: int) -> None:
+    def _open(self, path: bytes, above: Sequence[_Folder | None]) -> _Folder | None:
+        """Read a folder's names; None if it is gone, one of those above it, or passed over."""
+        try:
+            status = os.stat(path)  # noqa: PTH116 - bytes, which pathlib does not take
+            inode = (status.st_dev, status.st_ino)
+            # A link back to a folder that we are in; 0 is no number (some network disks on Windows)
+            if status.st_ino and any(folder and folder.inode == inode for folder in above):
+                return None
+            if inode in self._roots:
+                raise _meets(path, self._roots[inode])
+            # By slashes on every system: paths, their order and shards are the same on all.
+            begin = b"" if path == b"." else path.removesuffix(b"/") + b"/"
+            return _Folder(begin, inode, *self._names(path, begin))
+        except FileNotFoundError:
+            if above:  # removed since its name was read: its photos are gone
+                return None
+            raise _cannot_list(path, "it is gone", "") from None
+        except OSError as error:
+            if above and self.selection.skip_unlistable:
+                self._pass_over(Ignored(unlistable=1))
+                return None
+            remedy = ", by --exclude or --skip-unlistable" if above else ""
+            raise _cannot_list(path, error.strerror, remedy) from None
+
+    def _names(self, folder: bytes, begin: bytes) -> tuple[Iterator[bytes], Ignored]:
+        """The folders (with a closing slash) and photos of one directory, sorted bytewise.
+
+        A folder sorts as its name plus the slash: so the whole walk is sorted by path, and a disk
+        and a bucket give one order.
+        """
+        names, ignored, excludes = [], Ignored(), self._excludes
+        root = os.fsencode(self.root)
+        below = begin if root == b"." else begin[len(root.removesuffix(b"/")) + 1 :]
+        looks_at_links = bool(self.others) or not self.selection.follow_links
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(b"."):
+                    ignored.hidden += 1
+                    continue
+                is_folder = _is_folder(entry)
+                name = entry.name + b"/" if is_folder else entry.name
+                if excludes and excludes(os.fsdecode(below + name)):
+                    ignored.excluded += 1
+                elif not is_folder and not has_photo_suffix(name):
+                    ignored.other += 1
+                elif looks_at_links and entry.is_symlink() and not self._follow(entry.path):
+                    ignored.links += 1
+                else:
+                    names.append(name)
+        names.sort()
+        return _unpacked(b"\0".join(names)), ignored
+
+    def _follow(self, link: bytes) -> bool:
+        """Whether a link is followed; SourceError if it leads into another source."""
+        if not self.selection.follow_links:
+            return False
+        real = os.path.realpath(os.fsdecode(link))
+        for other, name in self.others.items():
+            if real == other or real.startswith(other.rstrip(os.sep) + os.sep):
+                raise _meets(link, name)
+        return True
+
+    def _pass_over(self, ignored: Ignored) -> None:
         """Count what a folder held besides photos, once it is done: then it is counted once."""
-        self.ignored.hidden += hidden
-        self.ignored.other += other
-        self._position = Position(self.source, None, self.ignored.hidden, self.ignored.other)
+        self.ignored.add(ignored)
+        self._position = self.ignored.position(self.source)
 
 
-def _names(folder: bytes) -> tuple[list[bytes], int, int]:
-    """The folders (with a closing slash) and photos of one directory, sorted bytewise.
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder that is being walked."""
 
-    A folder sorts as its name plus the slash: so the whole walk is sorted by path, and a disk and
-    a bucket give one order.
+    begin: bytes
+    """What the paths in it begin with."""
+    inode: tuple[int, int]
+    names: Iterator[bytes]
+    """Those not walked yet."""
+    ignored: Ignored
 
-    Returns:
-        The names, and how many hidden and other ones there are besides.
-    """
-    names, hidden, other = [], 0, 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(b"."):
-                hidden += 1
-            elif _is_folder(entry):
-                names.append(entry.name + b"/")
-            elif has_photo_suffix(entry.name):
-                names.append(entry.name)
-            else:
-                other += 1
-    names.sort()
-    return names, hidden, other
+
+def _unpacked(names: bytes) -> Iterator[bytes]:
+    """Names that are held as one text, since each bytes object would need 33 bytes more."""
+    begin = 0
+    while begin < len(names):
+        end = names.find(b"\0", begin)
+        end = len(names) if end < 0 else end
+        yield names[begin:end]
+        begin = end + 1
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    """What tells a folder from all others; None for what is none, or has no number."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - as above
+    except OSError:
+        return None
+    is_folder = stat.S_ISDIR(status.st_mode) and status.st_ino
+    return (status.st_dev, status.st_ino) if is_folder else None
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:
@@ -139,6 +197,23 @@ def image_ref(path: bytes, position: Position) -> ImageRef:
     return ImageRef(name, status.st_size, known_time(status.st_mtime_ns // 1000), position)
 
 
-def _cannot_list(folder: bytes, reason: str | None) -> SourceError:
-    name = os.fsdecode(folder)
-    return SourceError(f"cannot list {name!r}: {reason}; make it readable or leave it out")
+_SHOWN = 300
+"""Letters of a path that a message shows."""
+
+
+def _cannot_list(folder: bytes, reason: str | None, remedy: str) -> SourceError:
+    return SourceError(
+        f"cannot list {_shown(folder)}: {reason}; make it readable or leave it out{remedy}"
+    )
+
+
+def _meets(path: bytes, other: str) -> SourceError:
+    return SourceError(
+        f"{_shown(path)} leads into {other!r}, another source: its photos would have two rows; name"
+        " one of the sources, or leave this out by --exclude or --no-follow-links"
+    )
+
+
+def _shown(path: bytes) -> str:
+    name = os.fsdecode(path)
+    return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…")

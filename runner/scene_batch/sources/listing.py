@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TypeAlias
@@ -13,10 +13,11 @@ from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
 from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url, shown, unique
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Position, printable
-from scene_batch.sources.directory import Directory, Ignored, image_ref, with_slashes
+from scene_batch.sources.directory import Directory, image_ref, with_slashes
 from scene_batch.sources.file_list import USUAL, FileList, ListFormat, reference
 from scene_batch.sources.prefix import Prefix, RemotePhoto, find_object
 from scene_batch.sources.reading import Fetched, Reader, read
+from scene_batch.sources.selection import EVERYTHING, Ignored, Selection, words
 from scene_batch.sources.shard import Shard
 
 __all__ = ["Fetched", "Ignored", "Listing", "Reader", "read", "reference"]
@@ -39,6 +40,7 @@ class Listing:
     lists_as: ListFormat = USUAL
     shard: Shard | None = None
     """Yield only the photos of this shard; None: all."""
+    selection: Selection = EVERYTHING
     ignored: Ignored = field(init=False)
     found: int = field(init=False, default=0)
     """Photos yielded so far."""
@@ -61,8 +63,7 @@ class Listing:
     def go_behind(self, after: ImageRef | None) -> None:
         """Begin behind a photo that is done."""
         self.after = after
-        done = after.position if after else Position()
-        self.ignored.hidden, self.ignored.other = done.hidden, done.other
+        self.ignored.go_to(after.position if after else Position())
 
     @property
     def continuable(self) -> bool:
@@ -85,6 +86,10 @@ class Listing:
         return {printable(s.name): s.sha256() for s in self._lists if s.is_file}
 
     @property
+    def _local(self) -> list[str]:
+        return [name for name in self.names if not (name.startswith("@") or is_url(name))]
+
+    @property
     def _lists(self) -> list[FileList]:
         return [source for source in self._opened if isinstance(source, FileList)]
 
@@ -99,10 +104,10 @@ class Listing:
     def refuse_no_photo(self) -> None:
         """Raise SourceError if no photo was seen, not even of another shard."""
         if not self.seen:
-            ignored = self.ignored.hidden + self.ignored.other
+            ignored = ", ".join(words(asdict(self.ignored))) or "0 other files ignored"
             raise SourceError(
-                f"no photo in {', '.join(map(shown, self.sources))} ({ignored} other files"
-                " ignored); check the path, and the suffixes that count as photos in run --help"
+                f"no photo in {', '.join(map(shown, self.sources))} ({ignored}); check the path,"
+                " and the suffixes that count as photos in run --help"
             )
 
     def _refs(self) -> Iterator[ImageRef]:
@@ -119,8 +124,9 @@ class Listing:
             return FileList(name[1:], number, self.lists_as)
         if is_url(name):
             return self._open_remote(name, number)
-        if Path(name).is_dir():
-            return Directory(name, self.ignored, number)
+        if os.path.isdir(name):  # noqa: PTH112 - False where the name is too long
+            others = {os.path.realpath(other): other for other in self._local if other != name}
+            return Directory(name, self.ignored, number, self.selection, others)
         if os.path.lexists(name):
             return SinglePhoto(name, number)
         raise SourceNotFoundError(f"no such file or directory: {name!r}; check the path")
@@ -130,7 +136,7 @@ class Listing:
             return RemotePhoto(name, number)
         if not self.sources[number].endswith("/") and (meta := find_object(name, self.stores)):
             return RemotePhoto(name, number, meta)
-        prefix = Prefix(name, self.ignored, self.stores, number)
+        prefix = Prefix(name, self.ignored, self.stores, number, self.selection)
         prefix.check()
         return prefix
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain, count
@@ -15,7 +15,8 @@ from scene_batch.object_store.causes import Cause, cause_of
 from scene_batch.object_store.stores import Stores
 from scene_batch.read_ahead import read_ahead
 from scene_batch.records import ImageRef, Position
-from scene_batch.sources.directory import Ignored, has_photo_suffix
+from scene_batch.sources.directory import has_photo_suffix
+from scene_batch.sources.selection import EVERYTHING, Ignored, Selection
 from scene_batch.threads import Pool
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Prefix:
     stores: Stores
     source: int = 0
     """The number of this source in its job."""
+    selection: Selection = EVERYTHING
     _address: Address = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,28 +69,27 @@ class Prefix:
         """
         last = None if after is None else after.removeprefix(f"{self._address.root}/")
         skip = len(self._address.key) + 1 if self._address.key else 0
-        hidden = ""
-        position = self._position()
+        left_out = ""
+        passed_over = _passed_over(skip, self.selection)
+        position = self.ignored.position(self.source)
         for meta in self._objects(last):
             key, size = meta["path"], meta["size"]
-            if hidden and key.startswith(hidden):
+            if left_out and key.startswith(left_out):
                 continue
-            if (end := _hidden_end(key, skip)) is not None:
-                hidden = key[:end].removesuffix("/") + "/"
-                self.ignored.hidden += 1
-                position = self._position()
+            if (found := passed_over(key)) is not None:
+                end, why = found
+                left_out = key[:end].removesuffix("/") + "/"
+                self.ignored.add(why)
+                position = self.ignored.position(self.source)
             elif not has_photo_suffix(key.encode()):
                 if size:  # no directory marker
                     self.ignored.other += 1
-                    position = self._position()
+                    position = self.ignored.position(self.source)
             elif last is not None and key <= last:
                 self._check_marker(key, size, last)
             else:
                 yield _ref(f"{self._address.root}/{key}", meta, position)
             last = max(last or "", key)
-
-    def _position(self) -> Position:
-        return Position(self.source, None, self.ignored.hidden, self.ignored.other)
 
     def _check_marker(self, key: str, size: int, last: str) -> None:
         """Let only the marker ``x.jpg/`` be out of order: obstore shows it as ``x.jpg``."""
@@ -222,3 +223,35 @@ def _hidden_end(key: str, start: int) -> int | None:
         return None
     end = key.find("/", begin)
     return len(key) if end < 0 else end + 1
+
+
+def _passed_over(start: int, selection: Selection) -> Callable[[str], tuple[int, Ignored] | None]:
+    """What tells of a key whether one of its segments behind ``start`` is left out.
+
+    It gives the end of the first such segment and what it counts as; None for a key to take.
+    """
+    excludes, clear = selection.excludes(), ""
+
+    def hidden(key: str) -> tuple[int, Ignored] | None:
+        end = _hidden_end(key, start)
+        return None if end is None else (end, _HIDDEN)
+
+    def hidden_or_excluded(key: str) -> tuple[int, Ignored] | None:
+        nonlocal clear
+        assert excludes is not None  # noqa: S101 - for mypy
+        folder = key[: key.rfind("/", start) + 1]
+        begin = len(clear) if clear and clear == folder else start
+        while begin < len(key):
+            end = key.find("/", begin) + 1 or len(key)
+            if key.startswith(".", begin):
+                return end, _HIDDEN
+            if excludes(key[start:end]):
+                return end, _EXCLUDED
+            begin = end
+        clear = folder
+        return None
+
+    return hidden if excludes is None else hidden_or_excluded
+
+
+_HIDDEN, _EXCLUDED = Ignored(hidden=1), Ignored(excluded=1)

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from scene_batch.errors import SceneBatchError
+from scene_batch.errors import StoreError, UsageError
 from scene_batch.memory import needs_too_much, photo_memory
-from scene_batch.object_store.address import is_url
+from scene_batch.object_store.address import BUCKET_SCHEMES, is_url
 from scene_batch.object_store.asking import ask_here
-from scene_batch.object_store.causes import ShortReadError, cause_of
+from scene_batch.object_store.causes import Cause, ShortReadError, cause_of
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Unreadable, UnreadableCode
 from scene_batch.sources.prefix import microseconds
@@ -76,12 +76,12 @@ class Reader:
 
         try:
             fetched = ask_here(once, seconds=self._stores.timeout * _RETRY_SHARE)
-        except SceneBatchError as error:  # a list's line that cannot be opened at all
-            fetched = Fetched(ref, Unreadable(ref, "fetch_failed", str(error)))
-        except (BaseError, OSError, ValueError) as error:
-            cause = cause_of(error)
-            code = _CODES.get(cause.kind, "fetch_failed")
-            fetched = Fetched(ref, Unreadable(ref, code, cause.text))
+        except (UsageError, ValueError) as error:  # a line that is no URL, or not one for photos
+            fetched = Fetched(ref, Unreadable(ref, "bad_path", str(error)))
+        except StoreError as error:
+            fetched = Fetched(ref, _not_opened(ref, error))
+        except (BaseError, OSError) as error:
+            fetched = Fetched(ref, _unreadable(ref, cause_of(error)))
         return fetched._replace(retries=attempts - 1)
 
     def _get_once(self, ref: ImageRef) -> Fetched:
@@ -100,9 +100,30 @@ _CODES: dict[str, UnreadableCode] = {
     "missing": "missing",
     "no_bucket": "missing",
     "forbidden": "permission",
+    "archived": "archived",
     "credentials": "permission",
+    "key": "bad_path",
     "timeout": "timeout",
 }
+_OF_STORAGE = {"credentials", "region", "timeout", "unavailable", "unsupported", "other"}
+"""Causes that say nothing of the photo."""
+
+
+def _unreadable(ref: ImageRef, cause: Cause) -> Unreadable:
+    # A bucket denies access to every photo when a right is taken away; a web server to one.
+    by_storage = cause.kind in _OF_STORAGE or (cause.kind == "forbidden" and _in_bucket(ref))
+    return Unreadable(ref, _CODES.get(cause.kind, "fetch_failed"), cause.text, by_storage)
+
+
+def _not_opened(ref: ImageRef, error: StoreError) -> Unreadable:
+    """A store is not opened for the environment's sake; a server of the web for the URL's."""
+    if _in_bucket(ref):
+        return Unreadable(ref, "fetch_failed", str(error), by_storage=True)
+    return Unreadable(ref, "bad_path", str(error))
+
+
+def _in_bucket(ref: ImageRef) -> bool:
+    return ref.path.startswith(tuple(f"{scheme}://" for scheme in BUCKET_SCHEMES))
 
 
 def _as_read(ref: ImageRef, meta: ObjectMeta, size: int) -> ImageRef:
@@ -142,11 +163,20 @@ def _read_local(ref: ImageRef, most: int) -> bytes | Unreadable:
             return _not_a_file(ref)
         return Unreadable(ref, "permission", "no permission to read it")
     except OSError as error:
-        if error.errno == errno.EINVAL:  # letters that no name may have: on Windows ? and others
-            return Unreadable(ref, "missing", "not a path")
-        return Unreadable(ref, "fetch_failed", error.strerror or type(error).__name__)
+        said = error.strerror or type(error).__name__
+        if error.errno in _BAD_PATH:
+            return Unreadable(ref, "bad_path", said)
+        if error.errno in _NOT_A_FILE:
+            return Unreadable(ref, "not_a_file", said)
+        return Unreadable(ref, "fetch_failed", said, by_storage=True)
     except ValueError:  # a NUL byte in a list's line
-        return Unreadable(ref, "missing", "not a path")
+        return Unreadable(ref, "bad_path", "a NUL byte in it")
+
+
+_BAD_PATH = (errno.ENAMETOOLONG, errno.EINVAL)
+"""EINVAL: letters that no name may have, on Windows ? and others."""
+_NOT_A_FILE = (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP)
+"""What opening gives for links in a circle, for sockets and for devices without a driver."""
 
 
 def _read_file(ref: ImageRef, most: int) -> bytes | Unreadable:

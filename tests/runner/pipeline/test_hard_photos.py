@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,7 +177,9 @@ def test_a_photo_that_vanishes_or_shrinks_is_a_row(
     assert errors[2] is None
 
 
-def test_things_that_are_no_files_are_rows(colours: Predictor, tmp_path: Path) -> None:
+def test_things_that_are_no_files_are_rows(
+    colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photos = tmp_path / "photos"
     save_photo(photos / "x.jpg" / "in a folder.png")
     os.mkfifo(photos / "fifo.jpg")
@@ -184,14 +187,18 @@ def test_things_that_are_no_files_are_rows(colours: Predictor, tmp_path: Path) -
     (photos / "null.jpg").symlink_to("/dev/null")
     (photos / "dangling.jpg").symlink_to("nowhere")
     (photos / "circle.jpg").symlink_to("circle.jpg")
+    monkeypatch.chdir(photos)  # a socket's path may have 108 bytes
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket.jpg")
     run(Job((str(photos),), str(tmp_path / "p.parquet")), colours)
     rows = pq.read_table(tmp_path / "p.parquet").to_pylist()
     codes = {Path(row["path"]).name: (row["error"] or "ok").split(":")[0] for row in rows}
     assert codes == {
-        "circle.jpg": "fetch_failed",
+        "circle.jpg": "not_a_file",
         "dangling.jpg": "missing",
         "device.jpg": "not_a_file",
         "fifo.jpg": "not_a_file",
         "in a folder.png": "ok",
         "null.jpg": "not_a_file",
+        "socket.jpg": "not_a_file",
     }

@@ -24,7 +24,7 @@ from support import save_shade
 def _row(number: int, kind: str) -> Row:
     ref = ImageRef(f"s3://b/{number}")
     if kind == "failed":
-        return Unreadable(ref, "fetch_failed", "HTTP 503")
+        return Unreadable(ref, "fetch_failed", "HTTP 503", by_storage=True)
     return Prediction(ref, (ClassProbability("x", 1.0),), kept=kind == "kept")
 
 
@@ -85,12 +85,54 @@ def test_what_is_the_photos_own_fault_is_no_storm() -> None:
     ref = ImageRef("s3://b/x")
     rows: list[Row] = [Unreadable(ref, "missing", "gone"), Unreadable(ref, "corrupt", "bad")] * 200
     rows += [Unreadable(ImageRef("x"), "permission", "no")] * 200
-    rows += [Unreadable(ref, "fetch_failed", "then", kept=True)] * 200
+    rows += [Unreadable(ref, "timeout", "decoding took too long")] * 200
+    rows += [Unreadable(ref, "fetch_failed", "then", by_storage=True, kept=True)] * 200
     assert StormGuard().sift(rows) == rows
     watch = StormGuard()
-    watch.sift([Unreadable(ref, "permission", "expired")] * 100)
+    watch.sift([Unreadable(ref, "permission", "expired", by_storage=True)] * 100)
     with pytest.raises(StormError, match=r"100 of the last 200 .* 'permission: expired'"):
         watch.check()
+
+
+def test_the_share_of_failures_is_the_callers() -> None:
+    bad = [_row(number, "failed") for number in range(400)]
+    assert StormGuard(None).sift(bad) == bad
+    strict = StormGuard(0.05)
+    strict.sift(bad[:10])
+    with pytest.raises(StormError, match="10 of the last 200"):
+        strict.check()
+
+
+def test_faults_of_photos_are_rows_and_end_no_run(
+    bucket: Bucket, colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than half a window of each."""
+    monkeypatch.chdir(tmp_path)
+    lines = []
+    for number in range(110):
+        Path(f"circle{number}.jpg").symlink_to(f"circle{number}.jpg")
+        bucket.put(f"{number}.png")
+        lines += [f"circle{number}.jpg", f"{bucket.url}/{number}.png", f"{number:0300}.jpg"]
+        lines += [
+            f"{bucket.url}/a//{number}.jpg",
+            f"http://h:99999/{number}.jpg",
+            f"ftp://{number}",
+        ]
+        lines += [f"http://[{number}/x.jpg", f"http://not a host/{number}.jpg"]
+    Path("list.txt").write_text("\n".join(lines))
+    bucket.front.decide = lambda r: Fault(403, "InvalidObjectState") if r.is_photo else None
+    record = run(Job(("@list.txt",), "p.parquet"), colours)
+    assert record.unreadable == {"not_a_file": 110, "archived": 110, "bad_path": 660}
+
+
+def test_without_storms_every_failure_is_a_row(
+    bucket: Bucket, colours: Predictor, tmp_path: Path
+) -> None:
+    for number in range(150):
+        bucket.put(f"in/{number:03}.png", b"x")
+    bucket.front.decide = lambda r: Fault(403, "AccessDenied") if r.is_photo else None
+    job = Job((f"{bucket.url}/in",), str(tmp_path / "p.parquet"), storm=None)
+    assert run(job, colours).unreadable == {"permission": 150}
 
 
 def test_rows_that_wait_are_bounded() -> None:
@@ -103,7 +145,7 @@ def test_rows_that_wait_are_bounded() -> None:
 
 def test_a_disks_failures_stay_when_a_run_stops_for_another_reason() -> None:
     watch = StormGuard()
-    local = Unreadable(ImageRef("x"), "timeout", "hung")
+    local = Unreadable(ImageRef("x"), "timeout", "hung", by_storage=True)
     assert watch.sift([local, _row(1, "ok"), _row(2, "failed"), _row(3, "ok")]) == []
     assert watch.sound() == [local, _row(1, "ok")]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from scene_batch.records import Unreadable
 from scene_batch.sources import directory
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import read
+from scene_batch.sources.selection import Selection
 from support import save_photo
 
 
@@ -220,10 +223,63 @@ def test_continuing_does_not_open_what_is_done(
         _touch(tmp_path / name)
     refs = list(Listing([str(tmp_path)]))
     opened = []
-    names = directory._names
-    monkeypatch.setattr(directory, "_names", lambda f: opened.append(f) or names(f))
+    scan = os.scandir
+    monkeypatch.setattr(directory.os, "scandir", lambda f: opened.append(f) or scan(f))
     assert [ref.path for ref in Listing([str(tmp_path)], after=refs[3])] == [refs[4].path]
     assert [os.path.relpath(os.fsdecode(f), tmp_path) for f in opened] == [".", "b", "b/d", "e"]
+
+
+def _nest(names: list[str], photo: str) -> None:
+    """Make folders in each other, from the working directory, and a photo in the innermost."""
+    here = os.open(".", os.O_RDONLY)
+    for name in names:
+        os.mkdir(name, dir_fd=here)
+        here, above = os.open(name, os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    os.close(os.open(photo, os.O_CREAT, dir_fd=here))
+    os.close(here)
+
+
+def test_a_tree_may_be_deeper_than_the_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _nest(["d"] * 300, "x.jpg")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 100)  # a deeper tree could not be removed
+    try:
+        assert _paths("d") == ["d/" * 300 + "x.jpg"]
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def test_a_folder_whose_path_is_too_long_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux takes 4,096 bytes."""
+    monkeypatch.chdir(tmp_path)
+    _nest(["e" * 250] * 17, "x.jpg")
+    (tmp_path / ("e" * 250) / "f.jpg").touch()
+    with pytest.raises(SourceError, match=r"cannot list 'ee.*…': File name too long; [^\n]*$"):
+        _paths("e" * 250)
+    listing = Listing(["e" * 250], selection=Selection(skip_unlistable=True))
+    assert [ref.path for ref in listing] == [f"{'e' * 250}/f.jpg"]
+    assert listing.ignored.unlistable == 1
+
+
+def test_a_photo_whose_path_is_too_long_is_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _nest(["e" * 250] * 16, f"{'x' * 200}.jpg")
+    (ref,) = Listing(["e" * 250])
+    assert len(ref.path) == 16 * 251 + 204
+    outcome = read(ref)
+    assert isinstance(outcome, Unreadable)
+    assert outcome.code == "bad_path"
+    for name in ("x" * 300, "x/" * 3000, f"@{'x' * 300}"):
+        with pytest.raises(SourceNotFoundError):
+            Listing([name])
 
 
 def test_continuing_goes_on_in_the_source_where_it_was(tmp_path: Path) -> None:
@@ -243,7 +299,7 @@ def test_a_line_with_a_nul_byte_is_a_row(tmp_path: Path) -> None:
     (ref,) = Listing([f"@{tmp_path}/list.txt"])
     outcome = read(ref)
     assert isinstance(outcome, Unreadable)
-    assert outcome.code == "missing"
+    assert outcome.code == "bad_path"
 
 
 def test_a_carriage_return_within_a_line_is_of_the_name(tmp_path: Path) -> None:

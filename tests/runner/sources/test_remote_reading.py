@@ -24,6 +24,8 @@ from support import save_shade
 FAULTS = {
     "403": (Fault(403, "AccessDenied"), "permission: access denied", 1),
     "404": (Fault(404, "NoSuchKey"), "missing: not found", 1),
+    "archived": (Fault(403, "InvalidObjectState"), "archived: .*restore it first", 1),
+    "archived in Azure": (Fault(409, "BlobArchived"), "archived: .*restore it first", 1),
     "expired": (Fault(400, "ExpiredToken"), "permission: no valid credentials", 1),
     "400": (Fault(400, "InvalidArgument"), "fetch_failed: HTTP 400 InvalidArgument", 1),
     "503": (slow_down(), "fetch_failed: no sound answer; .*503 SlowDown", 2),

@@ -126,7 +126,7 @@ def test_lists_mix_local_paths_and_urls(bucket: Bucket, colours: Predictor, tmp_
     assert {row["probability"] for row in rows[:4]} == {rows[0]["probability"]}
     assert {row["size_bytes"] for row in rows[:4]} == {photo.stat().st_size}
     codes = [row["error"].partition(":")[0] for row in rows[4:]]
-    assert codes == ["missing", "fetch_failed", "fetch_failed", "fetch_failed"]
+    assert codes == ["missing", "bad_path", "bad_path", "fetch_failed"]
     assert "versionId=null&sig=a%2Fb" in {request.query for request in bucket.front.photos}
 
 
@@ -150,7 +150,8 @@ def test_lines_that_lead_nowhere_are_rows_and_no_end(
     run(Job((f"@{tmp_path}/list.csv",), str(tmp_path / "p.parquet"), read_timeout=2), colours)
     rows = rows_of(tmp_path / "p.parquet")
     assert [row["path"] for row in rows] == lines
-    assert {row["status"] for row in rows} == {"unreadable"}
+    codes = [row["error"].partition(":")[0] for row in rows]
+    assert codes == ["bad_path"] * 3 + ["not_a_file"] + ["bad_path"] * 6
     assert not any("hunter2" in row["error"] or SECRET in row["error"] for row in rows)
     assert bucket.front.photos == []
 
