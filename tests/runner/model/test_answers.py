@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from support import save_photo, scene_batch
+from support import save_model, save_photo, scene_batch
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def no_answer_for_dark_photos(colour_model: Path, tmp_path: Path) -> Path:
     model.graph.node.insert(3, helper.make_node("Sub", [softmax.input[0], "least"], ["brighter"]))
     model.graph.node.insert(4, helper.make_node("Log", ["brighter"], ["logarithm"]))
     model.graph.node[-1].input[0] = "logarithm"
-    onnx.save(model, tmp_path / "dark.onnx")
+    save_model(model, tmp_path / "dark.onnx")
     return tmp_path / "dark.onnx"
 
 
