@@ -26,7 +26,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import onnx
 from machine import described
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -36,6 +35,7 @@ sys.path[:0] = [str(ROOT / "runner")]
 
 from scene_batch.model.card import ModelCard  # noqa: E402
 from scene_batch.model.compute_options import ComputeOptions  # noqa: E402
+from scene_batch.model.digest import with_digest  # noqa: E402
 from scene_batch.model.predictor import Predictor  # noqa: E402 - where the repository is
 from scene_batch.model.preprocess import Preprocess  # noqa: E402
 from scene_batch.pipeline.bench import Setting, measure  # noqa: E402
@@ -77,8 +77,7 @@ def model_that_costs_nothing(path: Path) -> Path:
     card = ModelCard(
         ("red", "green", "blue"), Preprocess(SIDE, SIDE), "patch", "1.0.0", "2026-01-01", "fp32"
     )
-    helper.set_model_props(model, card.to_metadata())
-    onnx.save(model, path)
+    path.write_bytes(with_digest(model.SerializeToString(), card.to_metadata()))
     return path
 
 

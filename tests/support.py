@@ -24,6 +24,7 @@ from PIL import Image
 from scene_batch.model.card import GoldenVector, ModelCard
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.decode import decode
+from scene_batch.model.digest import with_digest
 from scene_batch.model.golden import pixels_sha256
 from scene_batch.model.predictor import Predictor
 from scene_batch.model.preprocess import Preprocess
@@ -67,11 +68,10 @@ def save_colour_model(path: Path, **card: Any) -> Path:
     ``card`` replaces fields of its card; its golden vectors are computed by the file itself.
     """
     made = _card(card)
-    onnx.save(_network(made), path)
+    save_model(_network(made), path)
     session = Session.open(path, ComputeOptions("cpu"))
     vectors = [_vector(session, colour) for colour in COLOURS]
-    onnx.save(_network(_card({"golden": tuple(vectors)} | card)), path)
-    return path
+    return save_model(_network(_card({"golden": tuple(vectors)} | card)), path)
 
 
 def _vector(session: Session, colour: str) -> GoldenVector:
@@ -116,13 +116,18 @@ def _network(card: ModelCard) -> onnx.ModelProto:
     return model
 
 
+def save_model(model: onnx.ModelProto, path: Path) -> Path:
+    """Save a network that was altered on purpose, with a digest that fits."""
+    path.write_bytes(with_digest(model.SerializeToString()))
+    return path
+
+
 def with_scale(model: Path, scale: float, path: Path) -> Path:
     """The same file with another weight: what an alteration or a broken kernel looks like."""
     altered = onnx.load(model)
     (weight,) = [w for w in altered.graph.initializer if w.name == "scale"]
     weight.CopyFrom(numpy_helper.from_array(np.array(scale, np.float32), "scale"))
-    onnx.save(altered, path)
-    return path
+    return save_model(altered, path)
 
 
 def paths_of(*sources: str) -> list[str]:

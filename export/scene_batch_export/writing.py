@@ -8,6 +8,7 @@ import onnx
 
 from scene_batch.errors import OutputError, OutputExistsError, UsageError
 from scene_batch.model.card import ModelCard
+from scene_batch.model.digest import with_digest
 from scene_batch.outputs.local_storage import check_folder
 
 
@@ -21,10 +22,9 @@ def check_place(out: Path, *, overwrite: bool) -> None:
 
 
 def save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
-    """Write a network with its card."""
+    """Write a network with its card, and the digest of both."""
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, card.to_metadata())
-    onnx.save(model, path)
+    path.write_bytes(with_digest(model.SerializeToString(), card.to_metadata()))
 
 
 def publish(workshop: Path, out: Path) -> None:

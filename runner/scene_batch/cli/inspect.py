@@ -19,13 +19,12 @@ def command(model: Path | None, markdown: bool) -> None:
       scene-batch inspect m.onnx
       scene-batch inspect m.onnx --markdown > model-card.md
     """
-    from scene_batch.model.card import sha256
     from scene_batch.model.compute_options import ComputeOptions
     from scene_batch.model.page import to_markdown
     from scene_batch.model.session import Session
 
     session = Session.open(model, ComputeOptions("cpu"))
-    card, size_bytes, digest = session.card, session.path.stat().st_size, sha256(session.path)
+    card, size_bytes, digest = session.card, session.path.stat().st_size, session.sha256
     if markdown:
         click.echo(to_markdown(card, size_bytes, digest), nl=False)
         return

@@ -29,6 +29,7 @@ def command(model: Path | None, provider: Provider) -> None:
     from scene_batch.model import golden
     from scene_batch.model.compute_options import ComputeOptions
     from scene_batch.model.predictor import Predictor
+    from scene_batch.model.session import NO_DIGEST
 
     predictor = Predictor.open(model, ComputeOptions(provider))
     results = golden.check(predictor)
@@ -39,6 +40,8 @@ def command(model: Path | None, provider: Provider) -> None:
         click.echo(
             f"{number}: {verdict}, {name}, probabilities within {result.difference:.1e}{pixels}"
         )
+    if not predictor.session.has_digest:
+        click.echo(NO_DIGEST)
     passed = sum(result.passed for result in results)
     click.echo(
         f"{passed} of {len(results)} golden photos as exported"

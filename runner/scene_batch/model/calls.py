@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scene_batch.errors import ModelError
 from scene_batch.model.compute_options import Provider
 from scene_batch.model.preprocess import Preprocess
 from scene_batch.model.providers import DEFAULT_BATCH, does_not_run, failures, out_of_memory
@@ -27,13 +28,25 @@ _CUDA_CALLS = 2
 _OPENVINO_WAITING = 1
 """Calls beyond OpenVINO's streams, so that one is ready whenever a stream is free."""
 
+_ALLOWED = 0.01
+"""How far from one probabilities may sum up, and how far below zero one may be: fp16, bf16 and int8
+are within a thousandth."""
+
+
+def are_probabilities(answers: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """For each row of ``(photos, classes)``: whether it sums to one, and none is negative."""
+    with np.errstate(over="ignore", invalid="ignore"):  # the sum of infinities
+        off = np.abs(answers.sum(axis=1) - 1)
+    sound: npt.NDArray[np.bool_] = (off <= _ALLOWED) & (answers.min(axis=1) >= -_ALLOWED)
+    return sound  # NaN compares as False
+
 
 class Calls:
     """The calls of one session of ONNX Runtime, ``runtime``; safe for threads.
 
     Raises:
         ProviderError: CUDA's memory does not even hold one photo.
-        ModelError: The model fails on the processor.
+        ModelError: The model fails on the processor, or its answers are no probabilities.
     """
 
     def __init__(  # noqa: PLR0913 - each decides sizes
@@ -48,7 +61,10 @@ class Calls:
     ) -> None:
         self._runtime, self._provider, self._path = runtime, provider, path
         self._shape = preprocess.shape
-        self.batch_size = batch_size or self._best_size()
+        if provider == "cpu":
+            answer, seconds = self._first_call()
+            batch_size = batch_size or self._best_size(seconds)
+        self.batch_size = batch_size or DEFAULT_BATCH[provider]
         """Photos of each call; halved when CUDA's memory is full."""
         self.number = self._best_number(threads)
         """How many are best made side by side."""
@@ -56,8 +72,13 @@ class Calls:
         self._inputs: SimpleQueue[npt.NDArray[np.uint8]] = SimpleQueue()
         for _ in range(self.number):
             self._inputs.put(self._blank(self.batch_size))
-        if provider == "cuda":  # finds out now if its memory is too small for a batch
-            self.probabilities(list(self._blank(self.batch_size)))
+        if provider != "cpu":  # CUDA finds out now if its memory is too small for a batch
+            answer = self.probabilities(list(self._blank(self.batch_size)))[0]
+        if not are_probabilities(answer).all():
+            raise ModelError(
+                f"{str(path)!r} answers a blank photo with numbers that are no probabilities:"
+                " its output must be a softmax, which sums to one; export it again"
+            )
 
     def probabilities(self, pixels: Sequence[Pixels]) -> list[npt.NDArray[np.float32]]:
         """As ``Session.probabilities``, but one array for each call."""
@@ -109,16 +130,20 @@ class Calls:
         (probabilities,) = self._runtime.run(["probabilities"], {"image": buffer[:size]})
         return np.asarray(probabilities[: len(pixels)], np.float32)
 
-    def _best_size(self) -> int:
-        size = DEFAULT_BATCH[self._provider]
-        if self._provider != "cpu" or self._path.stat().st_size >= _SMALL_MODEL:
-            return size
+    def _first_call(self) -> tuple[npt.NDArray[np.float32], float]:
+        """The answer to a blank photo, and how many seconds it took."""
         begun = time.perf_counter()
         try:
-            self._runtime.run(["probabilities"], {"image": self._blank(1)})
+            (answer,) = self._runtime.run(["probabilities"], {"image": self._blank(1)})
         except failures() as error:
             raise does_not_run(self._provider, self._path, error) from error
-        seconds = time.perf_counter() - begun
+        return answer, time.perf_counter() - begun
+
+    def _best_size(self, seconds: float) -> int:
+        """Photos of each call on a processor, by how long one takes."""
+        size = DEFAULT_BATCH[self._provider]
+        if self._path.stat().st_size >= _SMALL_MODEL:
+            return size
         while size < _LARGEST_BATCH and size * seconds < _CALL_SECONDS:
             size *= 2
         return size

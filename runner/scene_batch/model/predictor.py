@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from scene_batch.errors import UsageError
 from scene_batch.model.attempt import Limits
+from scene_batch.model.calls import are_probabilities
 from scene_batch.model.card import ModelCard
 from scene_batch.model.compute_options import AUTO, ComputeOptions
 from scene_batch.model.decode import decode, decode_pixels
@@ -87,9 +88,9 @@ class Predictor:
     ) -> Iterator[tuple[ClassProbability, ...]]:
         """The ``top_k`` classes of each photo, most probable first, ties in index order.
 
-        None of them where the model gave something that is no number.
+        None of them where what the model gave is no probabilities.
         """
-        sound = np.asarray(np.isfinite(probabilities).all(axis=1)).tolist()
+        sound = are_probabilities(probabilities).tolist()
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.top_k]
         highest = probabilities[np.arange(len(order))[:, None], order]
         name = self.card.classes.__getitem__
@@ -100,4 +101,4 @@ class Predictor:
 def _row(ref: ImageRef, top: tuple[ClassProbability, ...]) -> Row:
     if top:
         return Prediction(ref, top)
-    return Unreadable(ref, "no_answer", "the model's answer is not a number")
+    return Unreadable(ref, "no_answer", "the model's answer is not probabilities that sum to one")

@@ -12,13 +12,17 @@ import numpy.typing as npt
 
 from scene_batch.errors import ModelError, ProviderError, UsageError
 from scene_batch.model.calls import Calls
-from scene_batch.model.card import ModelCard, find_model, sha256
+from scene_batch.model.card import EMBEDDED, ModelCard, find_model
 from scene_batch.model.compute_options import AUTO, ComputeOptions, Provider
+from scene_batch.model.digest import FileDigest, file_state, read_digest
 from scene_batch.model.providers import start
 from scene_batch.model.runtime import load_runtime
 from scene_batch.processors import has_bf16, usable_cpus
 from scene_batch.records import Pixels
 from scene_batch.threads import Future, begin
+
+NO_DIGEST = "the model file has no digest, so damage of it is not seen; export it again"
+"""What is said of a file that was exported before there were digests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,12 @@ class Session:
     threads: int
     """Compute threads."""
     note: str
-    """What the user should know of the provider; may be empty."""
+    """What the user should know of the provider and the file; may be empty."""
+    sha256: str
+    """Of the model file's bytes, in hex."""
+    has_digest: bool
+    """Whether the file carries a digest of itself, which was compared."""
     _calls: Calls = field(repr=False)
-    _sha256: Future[str] = field(repr=False)
 
     @classmethod
     def open(cls, model: Path | None = None, options: ComputeOptions = AUTO) -> Self:
@@ -45,13 +52,16 @@ class Session:
         Raises:
             RuntimeMissingError: No ONNX Runtime is installed, or two flavours are.
             ProviderError: The provider asked for does not run here; no other is taken instead.
-            ModelError: The file is not an ONNX file, has no metadata, or contradicts it.
+            ModelError: The file is no ONNX file, is damaged, has no metadata, or contradicts it.
             UsageError: ``bf16`` for a file that is not fp32.
         """
         if options.bf16 and not has_bf16():
             raise ProviderError("this processor does not compute in bf16; leave --bf16 out")
-        runtime, path, threads = load_runtime(), find_model(model), options.threads or usable_cpus()
-        digest = begin(lambda: sha256(path))
+        path, threads = find_model(model), options.threads or usable_cpus()
+        reading = begin(lambda: read_digest(path))  # while ONNX Runtime is imported
+        runtime = load_runtime()
+        # Before anything else reads the file: what ONNX Runtime does with a damaged one is unknown.
+        digest = _checked(reading, path)
         started = start(runtime, path, options)
         card = ModelCard.from_metadata(started.session.get_modelmeta().custom_metadata_map, path)
         _check_shapes(started.session, card, path)
@@ -65,15 +75,25 @@ class Session:
             batch_size=options.batch_size,
             threads=threads,
         )
+        if file_state(path.stat()) != digest.state:
+            raise ModelError(
+                f"{str(path)!r} was replaced or written while it was read; run the command again"
+            )
+        notes = (
+            started.note,
+            _better_file(started.provider, card),
+            "" if digest.has_digest else NO_DIGEST,
+        )
         return cls(
             path=path,
             card=card,
             provider=started.provider,
             precision="bf16" if options.bf16 else card.precision,
             threads=threads,
-            note="; ".join(filter(None, (started.note, _better_file(started.provider, card)))),
+            note="; ".join(filter(None, notes)),
+            sha256=digest.sha256,
+            has_digest=digest.has_digest,
             _calls=calls,
-            _sha256=digest,
         )
 
     @property
@@ -90,11 +110,6 @@ class Session:
     def photos_ahead(self) -> int:
         """Photos that are decoded ahead: a batch for each call, and one more."""
         return (self.calls + 1) * self.batch_size
-
-    @property
-    def sha256(self) -> str:
-        """The sha256 of the model file's bytes, in hex."""
-        return self._sha256.result()
 
     @property
     def options(self) -> ComputeOptions:
@@ -117,6 +132,22 @@ class Session:
         """
         none = np.empty((0, len(self.card.classes)), np.float32)
         return np.concatenate(self._calls.probabilities(pixels) or [none])
+
+
+def _checked(reading: Future[FileDigest], path: Path) -> FileDigest:
+    """The digest of a file that is as it was written, as far as it can tell."""
+    try:
+        digest = reading.result()
+    except OSError as error:
+        raise ModelError(
+            f"{str(path)!r} cannot be read ({error.strerror}); check --model"
+        ) from None
+    if digest.fault:
+        again = "install scene-batch again" if path == EMBEDDED else "copy or export it again"
+        raise ModelError(
+            f"{str(path)!r} is not an ONNX file or is damaged ({digest.fault}); {again}"
+        )
+    return digest
 
 
 def _better_file(provider: str, card: ModelCard) -> str:

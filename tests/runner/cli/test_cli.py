@@ -24,6 +24,7 @@ from support import (
     command,
     is_full,
     process_environment,
+    save_model,
     save_photo,
     scene_batch,
     started,
@@ -181,7 +182,7 @@ def test_a_users_error_is_one_line_with_the_remedy(
     pq.write_table(pa.table({"path": [1, 2]}), tmp_path / "numbers.parquet")
     bare = onnx.load(colour_model)
     del bare.metadata_props[:]
-    onnx.save(bare, tmp_path / "bare.onnx")
+    save_model(bare, tmp_path / "bare.onnx")
     places = {"photos": str(photos), "model": str(colour_model), "tmp": str(tmp_path)}
     done = scene_batch(*(word.format_map(places) for word in words))
     assert done.returncode == code, done.stderr

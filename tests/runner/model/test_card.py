@@ -13,7 +13,7 @@ from scene_batch.errors import (
 )
 from scene_batch.model.preprocess import Preprocess
 from scene_batch.model.session import Session
-from support import COLOURS, SIDE, save_colour_model
+from support import COLOURS, SIDE, save_colour_model, save_model
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model at all", b"\x08\x07\x12\x04junk"])
@@ -32,7 +32,7 @@ def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_model_without_metadata_is_refused(colour_model: Path, tmp_path: Path) -> None:
     model = onnx.load(colour_model)
     del model.metadata_props[:]
-    onnx.save(model, tmp_path / "m.onnx")
+    save_model(model, tmp_path / "m.onnx")
     with pytest.raises(ModelError, match=r"no scene-batch metadata.*scene-batch export"):
         Session.open(tmp_path / "m.onnx")
 
@@ -63,7 +63,7 @@ def test_metadata_that_cannot_be_right_is_refused(
             entry.value = text
         elif entry.key == "scene_batch.golden":
             entry.value = "[]"
-    onnx.save(model, tmp_path / "m.onnx")
+    save_model(model, tmp_path / "m.onnx")
     with pytest.raises(ModelError, match=words):
         Session.open(tmp_path / "m.onnx")
 
