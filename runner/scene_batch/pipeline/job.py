@@ -25,6 +25,8 @@ class Job:
     """The output's name as typed."""
     model: Path | None = None
     """The model file; None: the embedded one."""
+    model_sha256: str | None = None
+    """What the sha256 of the model file must be, 64 hex digits; None: whatever it is."""
     compute: ComputeOptions = AUTO
     top_k: int | None = None
     """Classes for each photo; None: 3, or all where there are fewer."""
