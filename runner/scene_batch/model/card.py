@@ -124,7 +124,7 @@ class ModelCard:
                 raise ValueError("format is not a number from 1")
             if values["format"] > FORMAT:
                 raise ModelError(
-                    f"{str(path)!r} has format {values['format']}, this version reads {FORMAT};"
+                    f"{str(path)!r} has a newer format than {FORMAT}, which this version reads;"
                     " upgrade scene-batch"
                 )
             _check_types(values)

@@ -173,6 +173,11 @@ _OUT_OF_MEMORY = ("out of memory", "failed to allocate memory", "cudnn_status_al
 
 def does_not_run(provider: str, path: Path, error: Exception) -> ModelError | ProviderError:
     """The error for a session or a call that fails: on a processor, the model is to blame."""
+    if "external" in str(error):
+        return ModelError(
+            f"{str(path)!r} has weights in another file (external data), which is not there or"
+            " cannot be read; a model is one file: export it again"
+        )
     if provider == "cpu":
         return ModelError(f"{str(path)!r} does not run: {reason(error)}")
     return ProviderError(f"{provider} does not run here: {reason(error)}")

@@ -173,6 +173,6 @@ def _check_batch(session: Any, fixed: int | None, path: Path) -> None:  # noqa: 
     batch = session.get_inputs()[0].shape[0]
     if isinstance(batch, int) and batch != fixed:
         raise ModelError(
-            f"{str(path)!r} takes exactly {batch} photos at a time; its first dimension must be"
-            " free: make the file with scene-batch export"
+            f"{str(path)!r} has a fixed batch of {batch}: the first dimension of its input must be"
+            " free; make the file with scene-batch export"
         )

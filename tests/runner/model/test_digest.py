@@ -169,6 +169,7 @@ def test_only_the_file_with_the_sha256_asked_for_runs(colour_model: Path, tmp_pa
         assert not out.exists()
         done = scene_batch(*command, "--model-sha256", own.upper())
         assert done.returncode == 0, done.stderr
+        out.unlink(missing_ok=True)
 
 
 def test_a_job_asks_for_a_sha256_too(colour_model: Path, tmp_path: Path) -> None:
