@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from scene_batch.errors import TrainingError
+from scene_batch.model.card import is_class_name
 from scene_batch.records import ImageRef
 from scene_batch_train import photos
 from scene_batch_train.photos import LabelledPhoto, PhotoSet
@@ -81,7 +82,13 @@ def prepare(folder: Path, recipe: Recipe) -> DataSet:
 
 
 def _check_classes(train: PhotoSet, classes: Sequence[str]) -> None:
-    """Refuse a class that would have nothing to learn from."""
+    """Refuse a class that has nothing to learn from, or a name that no model file takes."""
+    for name in classes:
+        if not is_class_name(name):
+            raise TrainingError(
+                f"the folder {name!r} cannot be a class: its name is blank, or has control"
+                " characters; rename it"
+            )
     missing = set(range(len(classes))) - set(train.class_indices.tolist())
     if missing:
         raise TrainingError(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import keras
 
 from scene_batch.errors import TrainingError
-from scene_batch.model.card import sha256
+from scene_batch.model.model_file import sha256
 from scene_batch_train.batches import Batches
 from scene_batch_train.figures import accuracy
 from scene_batch_train.new_photos import Extended, extend

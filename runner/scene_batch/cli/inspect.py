@@ -19,6 +19,7 @@ def command(model: Path | None, markdown: bool) -> None:
       scene-batch inspect m.onnx
       scene-batch inspect m.onnx --markdown > model-card.md
     """
+    from scene_batch.errors import ModelError
     from scene_batch.model.compute_options import ComputeOptions
     from scene_batch.model.page import to_markdown
     from scene_batch.model.session import Session
@@ -26,7 +27,14 @@ def command(model: Path | None, markdown: bool) -> None:
     session = Session.open(model, ComputeOptions("cpu"))
     card, size_bytes, digest = session.card, session.path.stat().st_size, session.sha256
     if markdown:
-        click.echo(to_markdown(card, size_bytes, digest), nl=False)
+        try:
+            page = to_markdown(card, size_bytes, digest)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{str(session.path)!r} has figures that no page can show"
+                f" ({type(error).__name__}: {error}); leave --markdown out, or export it again"
+            ) from None
+        click.echo(page, nl=False)
         return
     values = {
         "file": str(session.path),

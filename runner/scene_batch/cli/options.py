@@ -6,6 +6,7 @@ from typing import get_args
 
 import click
 
+from scene_batch.cli.values import Sha256
 from scene_batch.model.compute_options import Provider
 
 SWITCH_SECONDS = 0.0005
@@ -17,4 +18,10 @@ provider_option = click.option(
     default="auto",
     show_default=True,
     help="What computes; auto takes the fastest that runs, the others never become another.",
+)
+
+sha256_option = click.option(
+    "--model-sha256",
+    type=Sha256(),
+    help="Refuse the model file unless its bytes have this sha256, 64 hex digits.",
 )

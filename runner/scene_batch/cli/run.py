@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scene_batch.cli.config import CONFIG, config_option
-from scene_batch.cli.options import SWITCH_SECONDS, provider_option
+from scene_batch.cli.options import SWITCH_SECONDS, provider_option, sha256_option
 from scene_batch.cli.progress import told
 from scene_batch.cli.values import AutoOrCount, CountOrShare, Seconds, ShareOrOff
 from scene_batch.model.compute_options import ComputeOptions, Provider
@@ -38,6 +38,7 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
     help=".parquet, .csv, .jsonl, a closing / (Parquet data set), local or in a bucket; or -.",
 )
 @click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: embedded]")
+@sha256_option
 @click.option("--top-k", type=click.IntRange(min=1), help="Classes for each photo.  [default: 3]")
 @provider_option
 @_auto_option("--batch-size", "Photos that the model takes at a time; no row depends on it.")
@@ -106,6 +107,7 @@ def command(
     sources: tuple[str, ...],
     out: str,
     model: Path | None,
+    model_sha256: str | None,
     top_k: int | None,
     provider: Provider,
     batch_size: int | None,
@@ -160,6 +162,15 @@ def command(
     sys.setswitchinterval(SWITCH_SECONDS)
     with told(quiet=quiet, as_json=log_json) as (progress, interruption):
         with interruption.held_off():  # a library's import must not be broken off
+            from scene_batch.model.model_file import ModelFile
+            from scene_batch.model.runtime import load_runtime
+            from scene_batch.threads import begin
+
+            # Both beside the other imports: the session is what a short run waits for.
+            file = ModelFile.begin(model, model_sha256)
+            import numpy as np  # noqa: F401 - two threads must not import it at once
+
+            begin(load_runtime)  # its errors are raised where the session is opened
             from scene_batch.pipeline.job import Job
             from scene_batch.pipeline.opening import run_job
             from scene_batch.sources.file_list import ListFormat
@@ -171,6 +182,7 @@ def command(
                 out,
                 model=model,
                 config=click.get_current_context().meta.get(CONFIG),
+                model_sha256=model_sha256,
                 compute=ComputeOptions(provider, batch_size, threads, bf16),
                 top_k=top_k,
                 lists_as=ListFormat(path_column, null),
@@ -187,7 +199,7 @@ def command(
                 decode_timeout=decode_timeout,
                 storm=storm,
             )
-        record = run_job(job, progress, interruption)
+        record = run_job(job, progress, interruption, file)
         progress.summary(record)
     if exceeds(record, max_unreadable):
         progress.note(f"more unreadable photos than --max-unreadable {max_unreadable}: exit code 3")

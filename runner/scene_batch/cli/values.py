@@ -11,6 +11,7 @@ from scene_batch.model.compute_options import MOST
 LONGEST_SECONDS = 86_400.0
 
 _COUNT = re.compile("[0-9]{1,18}")
+_SHA256 = re.compile("[0-9a-fA-F]{64}")
 
 
 class CountOrShare(click.ParamType[str]):
@@ -85,3 +86,15 @@ class Seconds(click.ParamType[float]):
         if 0 < seconds <= LONGEST_SECONDS:
             return seconds
         return self.fail(f"{value!r} is not a time such as 60s", param, ctx)
+
+
+class Sha256(click.ParamType[str]):
+    """64 hex digits, in any case."""
+
+    name = "HEX"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it, in lower case."""
+        if _SHA256.fullmatch(str(value)):
+            return str(value).lower()
+        return self.fail(f"{value!r} is not a sha256, which is 64 hex digits", param, ctx)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scene_batch.cli.options import provider_option
+from scene_batch.cli.options import provider_option, sha256_option
 
 if TYPE_CHECKING:
     from scene_batch.model.compute_options import Provider
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @provider_option
-def command(model: Path | None, provider: Provider) -> None:
+@sha256_option
+def command(model: Path | None, provider: Provider, model_sha256: str | None) -> None:
     """Prove that MODEL still computes on this device what was trained; without MODEL, the embedded.
 
     It classifies the golden photos inside the file and compares with the probabilities stored at
@@ -28,10 +29,11 @@ def command(model: Path | None, provider: Provider) -> None:
     """
     from scene_batch.model import golden
     from scene_batch.model.compute_options import ComputeOptions
+    from scene_batch.model.model_file import ModelFile
     from scene_batch.model.predictor import Predictor
     from scene_batch.model.session import NO_DIGEST
 
-    predictor = Predictor.open(model, ComputeOptions(provider))
+    predictor = Predictor.open(ModelFile.begin(model, model_sha256), ComputeOptions(provider))
     results = golden.check(predictor)
     for number, result in enumerate(results, 1):
         verdict = "ok" if result.passed else "DIFFERS"

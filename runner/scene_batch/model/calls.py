@@ -17,6 +17,7 @@ from scene_batch.model.compute_options import Provider
 from scene_batch.model.preprocess import Preprocess
 from scene_batch.model.providers import DEFAULT_BATCH, does_not_run, failures, out_of_memory
 from scene_batch.records import Pixels
+from scene_batch.threads import begin
 
 _SMALL_MODEL, _LARGEST_BATCH, _CALL_SECONDS = 16 << 20, 32, 0.01
 """On a processor, a model file below ``_SMALL_MODEL`` bytes takes more photos at a time, until each
@@ -61,9 +62,11 @@ class Calls:
     ) -> None:
         self._runtime, self._provider, self._path = runtime, provider, path
         self._shape = preprocess.shape
-        if provider == "cpu":
+        answer = None  # to a blank photo
+        is_small = provider == "cpu" and path.stat().st_size < _SMALL_MODEL
+        if is_small:
             answer, seconds = self._first_call()
-            batch_size = batch_size or self._best_size(seconds)
+            batch_size = batch_size or _best_size(seconds)
         self.batch_size = batch_size or DEFAULT_BATCH[provider]
         """Photos of each call; halved when CUDA's memory is full."""
         self.number = self._best_number(threads)
@@ -72,26 +75,38 @@ class Calls:
         self._inputs: SimpleQueue[npt.NDArray[np.uint8]] = SimpleQueue()
         for _ in range(self.number):
             self._inputs.put(self._blank(self.batch_size))
-        if provider != "cpu":  # CUDA finds out now if its memory is too small for a batch
+        if provider == "cuda":  # finds out now if its memory is too small for a batch
             answer = self.probabilities(list(self._blank(self.batch_size)))[0]
-        if not are_probabilities(answer).all():
-            raise ModelError(
-                f"{str(path)!r} answers a blank photo with numbers that are no probabilities:"
-                " its output must be a softmax, which sums to one; export it again"
-            )
+        if answer is not None:
+            _refuse_no_answer(answer, path)
+        # Else ask while the caller still imports: a call is some percent of a short run.
+        self._checking = begin(self._ask_blank) if answer is None else None
+
+    def check(self) -> None:
+        """Refuse a model whose answer to a blank photo, asked for meanwhile, is none.
+
+        Raises:
+            ModelError: It is not probabilities, or the model fails on the processor.
+            ProviderError: The provider fails.
+        """
+        if self._checking is not None:
+            self._checking.result()
+
+    def _ask_blank(self) -> None:
+        _refuse_no_answer(self.probabilities(list(self._blank(1)))[0], self._path)
 
     def probabilities(self, pixels: Sequence[Pixels]) -> list[npt.NDArray[np.float32]]:
         """As ``Session.probabilities``, but one array for each call."""
-        results, begin = [], 0
-        while begin < len(pixels):
+        results, done = [], 0
+        while done < len(pixels):
             size = self.batch_size
             try:
-                results.append(self._call(pixels[begin : begin + size], size))
+                results.append(self._call(pixels[done : done + size], size))
             except failures() as error:
                 if size == 1 or not self._is_full(error):
                     raise does_not_run(self._provider, self._path, error) from error
             else:
-                begin += size
+                done += size
         return results
 
     def _is_full(self, error: Exception) -> bool:
@@ -139,15 +154,6 @@ class Calls:
             raise does_not_run(self._provider, self._path, error) from error
         return answer, time.perf_counter() - begun
 
-    def _best_size(self, seconds: float) -> int:
-        """Photos of each call on a processor, by how long one takes."""
-        size = DEFAULT_BATCH[self._provider]
-        if self._path.stat().st_size >= _SMALL_MODEL:
-            return size
-        while size < _LARGEST_BATCH and size * seconds < _CALL_SECONDS:
-            size *= 2
-        return size
-
     def _best_number(self, threads: int) -> int:
         waiting = _OPENVINO_WAITING if self._provider == "openvino" else 0
         best = _CUDA_CALLS if self._provider == "cuda" else threads + waiting
@@ -156,3 +162,19 @@ class Calls:
 
     def _blank(self, size: int) -> npt.NDArray[np.uint8]:
         return np.zeros((size, *self._shape), np.uint8)
+
+
+def _best_size(seconds: float) -> int:
+    """Photos of each call of a small model, by how many seconds one photo takes."""
+    size = DEFAULT_BATCH["cpu"]
+    while size < _LARGEST_BATCH and size * seconds < _CALL_SECONDS:
+        size *= 2
+    return size
+
+
+def _refuse_no_answer(answer: npt.NDArray[np.float32], path: Path) -> None:
+    if not are_probabilities(answer).all():
+        raise ModelError(
+            f"{str(path)!r} answers a blank photo with numbers that are no probabilities:"
+            " its output must be a softmax, which sums to one; export it again"
+        )

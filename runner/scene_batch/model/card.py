@@ -6,20 +6,17 @@ Its card travels in the file's ``metadata_props``, one JSON value for each key.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from scene_batch.errors import ModelError, ModelNotFoundError
+from scene_batch.errors import ModelError
 from scene_batch.model.preprocess import Preprocess
 
 Precision = Literal["fp32", "fp16", "int8"]
-
-EMBEDDED = Path(__file__).parents[1] / "models" / "scenes.onnx"
-"""The model that is used where none is named: six natural scenes."""
 
 FORMAT = 1
 """Version of the metadata's layout: the one that is written, and the newest that is read."""
@@ -28,6 +25,7 @@ PROBABILITY_TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 1e-3, 
 """Largest difference from a golden probability that is allowed on another device."""
 
 _PREFIX = "scene_batch."
+_LONGEST_REASON = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +82,15 @@ class ModelCard:
     golden: tuple[GoldenVector, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse class names that would make rows ambiguous."""
+        """Refuse class names that would make rows ambiguous, or that cannot be written."""
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise ModelError("the model's class names are empty or not unique; export it again")
+        for name in self.classes:
+            if not is_class_name(name):
+                raise ModelError(
+                    f"the model's class name {name!r} is blank, or has control characters;"
+                    " rename the class and export again"
+                )
 
     def to_metadata(self) -> dict[str, str]:
         """The file's metadata, keys to JSON texts."""
@@ -116,9 +120,11 @@ class ModelCard:
                 for key, text in metadata.items()
                 if key.startswith(_PREFIX)
             }
+            if type(values["format"]) is not int or values["format"] < 1:
+                raise ValueError("format is not a number from 1")
             if values["format"] > FORMAT:
                 raise ModelError(
-                    f"{str(path)!r} has format {values['format']}, this version reads {FORMAT};"
+                    f"{str(path)!r} has a newer format than {FORMAT}, which this version reads;"
                     " upgrade scene-batch"
                 )
             _check_types(values)
@@ -134,10 +140,10 @@ class ModelCard:
                 calibration=values["calibration"],
                 golden=tuple(GoldenVector.from_json(vector) for vector in values["golden"]),
             )
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_REASON]
             raise ModelError(
-                f"{str(path)!r} has damaged metadata ({type(error).__name__}: {error});"
-                " export it again"
+                f"{str(path)!r} has damaged metadata ({reason}); export it again"
             ) from None
 
 
@@ -151,30 +157,35 @@ def _check_types(values: Mapping[str, Any]) -> None:
     for key in ("preprocess", "training", "metrics", "calibration"):
         if not isinstance(values[key], dict):
             raise ValueError(f"{key} is not an object")
+        json.dumps(values[key], ensure_ascii=False).encode()  # half a surrogate pair is no text
+    for key in ("name", "version", "created"):
+        if not isinstance(values[key], str) or not _is_one_line(values[key]):
+            raise ValueError(f"{key} is not a line of text")
     for vector in values["golden"]:
-        if not len(vector["exported"]) == len(vector["trained"]) == len(classes):
+        if not _is_answer(vector["exported"], classes) or not _is_answer(
+            vector["trained"], classes
+        ):
             raise ValueError("a golden vector has not one probability for each class")
 
 
-def find_model(path: Path | None) -> Path:
-    """The model file to use: the one named, or the embedded one.
-
-    Raises:
-        ModelNotFoundError: It is not there.
-        ModelError: Its name is not UTF-8.
-    """
-    if path is None:
-        if not EMBEDDED.is_file():
-            raise ModelNotFoundError("this build has no embedded model; name one with --model")
-        return EMBEDDED
-    if any("\udc80" <= letter <= "\udcff" for letter in str(path)):
-        raise ModelError(f"the name {str(path)!r} is not UTF-8, and ONNX Runtime needs it so")
-    if not path.is_file():
-        raise ModelNotFoundError(f"no such model file: {str(path)!r}; check --model")
-    return path
+def _is_answer(values: object, classes: Sequence[str]) -> bool:
+    """Whether a JSON value is one probability for each class."""
+    return (
+        isinstance(values, list)
+        and len(values) == len(classes)
+        and all(type(value) in (int, float) and abs(value) < 2 for value in values)  # noqa: PLR2004
+    )
 
 
-def sha256(path: Path) -> str:
-    """The sha256 of a model file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def is_class_name(name: str) -> bool:
+    """Whether a class may be called so: something that is seen, on one line."""
+    return bool(name.strip()) and _is_one_line(name)
+
+
+def _is_one_line(text: str) -> bool:
+    """Whether a text can be shown and written as it is: no line breaks, no control characters."""
+    return not any(unicodedata.category(letter) in _NO_TEXT for letter in text)
+
+
+_NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode's categories of control characters, surrogates, and separators of lines."""

@@ -176,15 +176,18 @@ def _entries(file: BinaryIO) -> list[tuple[_Field, bytes]]:
 def _hashes(file: BinaryIO, left_out: _Field | None) -> tuple[str, str]:
     """The sha256 of all bytes, and of those outside a field: one and the same as far as it."""
     file.seek(0)
-    both, at = hashlib.sha256(), 0
-    until = left_out.begin if left_out is not None else sys.maxsize
-    while chunk := file.read(min(_CHUNK, until - at)):
-        both.update(chunk)
-        at += len(chunk)
+    both, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK))
+    _hash(file, sys.maxsize if left_out is None else left_out.begin, buffer, both)
     own = both.copy()
     if left_out is not None:
-        both.update(file.read(left_out.end - left_out.begin))
-        while chunk := file.read(_CHUNK):
-            both.update(chunk)
-            own.update(chunk)
+        _hash(file, left_out.end - left_out.begin, buffer, both)
+        _hash(file, sys.maxsize, buffer, both, own)
     return both.hexdigest(), own.hexdigest()
+
+
+def _hash(file: BinaryIO, size: int, buffer: memoryview, *hashes: hashlib._Hash) -> None:
+    """Hash the next ``size`` bytes, or as many as there are."""
+    while size and (read := file.readinto(buffer[: min(size, _CHUNK)])):  # type: ignore[attr-defined]
+        for each in hashes:
+            each.update(buffer[:read])
+        size -= read

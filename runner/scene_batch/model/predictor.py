@@ -16,6 +16,7 @@ from scene_batch.model.calls import are_probabilities
 from scene_batch.model.card import ModelCard
 from scene_batch.model.compute_options import AUTO, ComputeOptions
 from scene_batch.model.decode import decode, decode_pixels
+from scene_batch.model.model_file import ModelFile
 from scene_batch.model.session import Session
 from scene_batch.records import (
     Batch,
@@ -38,7 +39,11 @@ class Predictor:
 
     @classmethod
     def open(
-        cls, model: Path | None = None, options: ComputeOptions = AUTO, *, top_k: int | None = None
+        cls,
+        model: Path | ModelFile | None = None,
+        options: ComputeOptions = AUTO,
+        *,
+        top_k: int | None = None,
     ) -> Self:
         """Open a model file; see ``Session.open`` and ``of``."""
         return cls.of(Session.open(model, options), top_k)
@@ -49,7 +54,9 @@ class Predictor:
 
         Raises:
             UsageError: ``top_k`` is more than the model has classes, or less than 1.
+            ModelError: The model's answers are no probabilities.
         """
+        session.check()
         classes = len(session.card.classes)
         if top_k is not None and not (type(top_k) is int and 1 <= top_k <= classes):
             raise UsageError(f"top-k {top_k}: the model has {classes} classes; take 1 to {classes}")

@@ -76,6 +76,11 @@ def start(runtime: ModuleType, path: Path, options: ComputeOptions) -> Started:
     return Started(_create(runtime, path, provider, options), provider)
 
 
+def fixed_batch(provider: Provider, asked: ComputeOptions) -> int | None:
+    """Photos of each call, where a session is started for just so many; None: for any number."""
+    return (asked.batch_size or DEFAULT_BATCH[provider]) if provider == "openvino" else None
+
+
 def _create(runtime: ModuleType, path: Path, provider: Provider, asked: ComputeOptions) -> Any:  # noqa: ANN401
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -90,9 +95,7 @@ def _create(runtime: ModuleType, path: Path, provider: Provider, asked: ComputeO
     if provider == "cuda":
         runtime.preload_dlls()
     if provider == "openvino":
-        options.add_free_dimension_override_by_name(
-            "N", asked.batch_size or DEFAULT_BATCH[provider]
-        )
+        options.add_free_dimension_override_by_name("N", fixed_batch(provider, asked))
     try:
         session = runtime.InferenceSession(
             str(path),
@@ -170,6 +173,11 @@ _OUT_OF_MEMORY = ("out of memory", "failed to allocate memory", "cudnn_status_al
 
 def does_not_run(provider: str, path: Path, error: Exception) -> ModelError | ProviderError:
     """The error for a session or a call that fails: on a processor, the model is to blame."""
+    if "external" in str(error):
+        return ModelError(
+            f"{str(path)!r} has weights in another file (external data), which is not there or"
+            " cannot be read; a model is one file: export it again"
+        )
     if provider == "cpu":
         return ModelError(f"{str(path)!r} does not run: {reason(error)}")
     return ProviderError(f"{provider} does not run here: {reason(error)}")

@@ -12,14 +12,13 @@ import numpy.typing as npt
 
 from scene_batch.errors import ModelError, ProviderError, UsageError
 from scene_batch.model.calls import Calls
-from scene_batch.model.card import EMBEDDED, ModelCard, find_model
+from scene_batch.model.card import ModelCard
 from scene_batch.model.compute_options import AUTO, ComputeOptions, Provider
-from scene_batch.model.digest import FileDigest, file_state, read_digest
-from scene_batch.model.providers import start
+from scene_batch.model.model_file import ModelFile, find_model
+from scene_batch.model.providers import fixed_batch, start
 from scene_batch.model.runtime import load_runtime
 from scene_batch.processors import has_bf16, usable_cpus
 from scene_batch.records import Pixels
-from scene_batch.threads import Future, begin
 
 NO_DIGEST = "the model file has no digest, so damage of it is not seen; export it again"
 """What is said of a file that was exported before there were digests."""
@@ -46,7 +45,7 @@ class Session:
     _calls: Calls = field(repr=False)
 
     @classmethod
-    def open(cls, model: Path | None = None, options: ComputeOptions = AUTO) -> Self:
+    def open(cls, model: Path | ModelFile | None = None, options: ComputeOptions = AUTO) -> Self:
         """Open a model file; None is the embedded one.
 
         Raises:
@@ -57,14 +56,21 @@ class Session:
         """
         if options.bf16 and not has_bf16():
             raise ProviderError("this processor does not compute in bf16; leave --bf16 out")
-        path, threads = find_model(model), options.threads or usable_cpus()
-        reading = begin(lambda: read_digest(path))  # while ONNX Runtime is imported
+        file = model if isinstance(model, ModelFile) else ModelFile.begin(model)
+        path, threads = find_model(file.named), options.threads or usable_cpus()
         runtime = load_runtime()
-        # Before anything else reads the file: what ONNX Runtime does with a damaged one is unknown.
-        digest = _checked(reading, path)
-        started = start(runtime, path, options)
-        card = ModelCard.from_metadata(started.session.get_modelmeta().custom_metadata_map, path)
-        _check_shapes(started.session, card, path)
+        digest = file.check()  # before ONNX Runtime reads it: what that does with damage is unknown
+        try:
+            started = start(runtime, path, options)
+            card = ModelCard.from_metadata(
+                started.session.get_modelmeta().custom_metadata_map, path
+            )
+            _check_shapes(started.session, card, path)
+            _check_batch(started.session, fixed_batch(started.provider, options), path)
+        except UnicodeDecodeError:
+            raise ModelError(
+                f"{str(path)!r} has names or metadata that are not UTF-8; export it again"
+            ) from None
         if options.bf16 and card.precision != "fp32":
             raise UsageError(f"--bf16 is for fp32 models; {str(path)!r} is {card.precision}")
         calls = Calls(
@@ -75,10 +81,7 @@ class Session:
             batch_size=options.batch_size,
             threads=threads,
         )
-        if file_state(path.stat()) != digest.state:
-            raise ModelError(
-                f"{str(path)!r} was replaced or written while it was read; run the command again"
-            )
+        file.check_same()
         notes = (
             started.note,
             _better_file(started.provider, card),
@@ -117,6 +120,15 @@ class Session:
         in_bf16 = self.precision == "bf16"
         return ComputeOptions(self.provider, self.batch_size, self.threads, in_bf16)
 
+    def check(self) -> None:
+        """Refuse a model whose answer to a blank photo, asked for meanwhile, is no probabilities.
+
+        Raises:
+            ModelError: So it is, or the model fails on the processor.
+            ProviderError: The provider fails.
+        """
+        self._calls.check()
+
     def probabilities(self, pixels: Sequence[Pixels]) -> npt.NDArray[np.float32]:
         """Classify photos, ``batch_size`` at a time.
 
@@ -132,22 +144,6 @@ class Session:
         """
         none = np.empty((0, len(self.card.classes)), np.float32)
         return np.concatenate(self._calls.probabilities(pixels) or [none])
-
-
-def _checked(reading: Future[FileDigest], path: Path) -> FileDigest:
-    """The digest of a file that is as it was written, as far as it can tell."""
-    try:
-        digest = reading.result()
-    except OSError as error:
-        raise ModelError(
-            f"{str(path)!r} cannot be read ({error.strerror}); check --model"
-        ) from None
-    if digest.fault:
-        again = "install scene-batch again" if path == EMBEDDED else "copy or export it again"
-        raise ModelError(
-            f"{str(path)!r} is not an ONNX file or is damaged ({digest.fault}); {again}"
-        )
-    return digest
 
 
 def _better_file(provider: str, card: ModelCard) -> str:
@@ -169,4 +165,14 @@ def _check_shapes(session: Any, card: ModelCard, path: Path) -> None:  # noqa: A
     if outputs != [("probabilities", "tensor(float)", [len(card.classes)])]:
         raise ModelError(
             f"{str(path)!r}: its output {outputs} contradicts its {len(card.classes)} classes"
+        )
+
+
+def _check_batch(session: Any, fixed: int | None, path: Path) -> None:  # noqa: ANN401
+    """Refuse a file whose graph takes one number of photos alone, unless we fixed it ourselves."""
+    batch = session.get_inputs()[0].shape[0]
+    if isinstance(batch, int) and batch != fixed:
+        raise ModelError(
+            f"{str(path)!r} has a fixed batch of {batch}: the first dimension of its input must be"
+            " free; make the file with scene-batch export"
         )

@@ -28,6 +28,8 @@ class Job:
     """The model file; None: the embedded one."""
     config: Path | None = None
     """The file that settings came from, which is never written; None: there is none."""
+    model_sha256: str | None = None
+    """What the sha256 of the model file must be, 64 hex digits; None: whatever it is."""
     compute: ComputeOptions = AUTO
     top_k: int | None = None
     """Classes for each photo; None: 3, or all where there are fewer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from scene_batch.model.model_file import ModelFile
 from scene_batch.model.predictor import Predictor
 from scene_batch.model.session import Session
 from scene_batch.outputs.name import STANDARD_OUTPUT, check_name
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from scene_batch.tables.run_record import RunRecord
 
 
-def run_job(job: Job, front: Front, interruption: Interruption) -> RunRecord:
-    """Open a run, and run it.
+def run_job(
+    job: Job, front: Front, interruption: Interruption, file: ModelFile | None = None
+) -> RunRecord:
+    """Open a run, and run it; ``file`` is the job's model, if it is being read already.
 
     The order of checks: the output's name, the sources, the model and its provider, the table that
     is there, what an unfinished run left.
@@ -30,7 +33,9 @@ def run_job(job: Job, front: Front, interruption: Interruption) -> RunRecord:
     """
     with interruption.held_off(), ExitStack() as stack:
         check_name(with_slashes(job.out))
-        opening = begin(lambda: Session.open(job.model, job.compute))
+        opening = begin(
+            lambda: Session.open(file or ModelFile.begin(job.model, job.model_sha256), job.compute)
+        )
         # If something is refused meanwhile, wait all the same: a load cannot be broken off.
         stack.callback(opening.wait)
         from scene_batch.pipeline.run import open_sources, run  # pyarrow loads meanwhile

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from scene_batch.cli import main
-from scene_batch.model import card
+from scene_batch.model import model_file
 from support import scene_batch, with_scale
 
 
@@ -51,7 +51,7 @@ def test_an_embedded_model_that_computes_something_else(
     colour_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     altered = with_scale(colour_model, -1.0, tmp_path / "m.onnx")
-    monkeypatch.setattr(card, "EMBEDDED", altered)
+    monkeypatch.setattr(model_file, "EMBEDDED", altered)
     code, text = _doctor()
     assert code == 1
     assert "model: WRONG: the embedded model gives other classes" in text

@@ -11,9 +11,10 @@ import pytest
 from onnx import helper, numpy_helper
 
 from scene_batch.errors import ModelError
+from scene_batch.model import calls
 from scene_batch.model.calls import are_probabilities
 from scene_batch.model.compute_options import ComputeOptions
-from scene_batch.model.session import Session
+from scene_batch.model.predictor import Predictor
 from support import save_model, save_photo, scene_batch
 
 
@@ -83,13 +84,21 @@ _TO_ANY = {
 
 
 @pytest.mark.parametrize("kind", _TO_ANY)
-@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize(
+    ("batch_size", "small"), [(None, 1 << 20), (None, 0), (2, 1 << 20), (2, 0)]
+)
 def test_a_model_whose_output_is_no_softmax_is_refused(
-    kind: str, batch_size: int | None, colour_model: Path, tmp_path: Path
+    kind: str,
+    batch_size: int | None,
+    small: int,
+    colour_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(calls, "_SMALL_MODEL", small)  # a large one is asked beside the imports
     model = _with_nodes(colour_model, tmp_path / "m.onnx", *_TO_ANY[kind])
     with pytest.raises(ModelError, match=r"blank photo .* no probabilities.*export it again"):
-        Session.open(model, ComputeOptions("cpu", batch_size))
+        Predictor.open(model, ComputeOptions("cpu", batch_size))
 
 
 def test_probabilities_are_told_from_other_numbers() -> None:

@@ -40,7 +40,7 @@ def test_a_model_without_metadata_is_refused(colour_model: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("key", "text", "words"),
     [
-        ("format", "2", "has format 2, this version reads 1"),
+        ("format", "2", "has a newer format than 1"),
         ("classes", '["red", "green"]', "contradicts its 2 classes"),
         ("classes", '["red", "red", "blue"]', "not unique"),
         ("classes", "[", "damaged metadata"),

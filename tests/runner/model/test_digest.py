@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +10,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scene_batch.cli import main
+from scene_batch.cli.progress import Progress
 from scene_batch.errors import ModelError
 from scene_batch.model import session
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.digest import file_state, read_digest, with_digest
 from scene_batch.model.session import NO_DIGEST, Session
+from scene_batch.pipeline.interruption import Interruption
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.opening import run_job
 from support import save_model, save_photo, scene_batch
 
 _CPU = ComputeOptions("cpu")
@@ -118,8 +125,6 @@ def test_the_digest_changes_nothing_but_itself(colour_model: Path) -> None:
 
 
 def test_both_hashes_are_of_the_file(colour_model: Path) -> None:
-    import hashlib
-
     found = read_digest(colour_model)
     assert found.sha256 == hashlib.sha256(colour_model.read_bytes()).hexdigest()
     assert found.state == file_state(colour_model.stat())
@@ -144,3 +149,32 @@ def test_a_file_that_is_replaced_while_it_is_read_is_refused(
     monkeypatch.setattr(session, "start", replace_and_start)
     with pytest.raises(ModelError, match="was replaced or written while it was read"):
         Session.open(old, _CPU)
+
+
+def test_only_the_file_with_the_sha256_asked_for_runs(colour_model: Path, tmp_path: Path) -> None:
+    own = hashlib.sha256(colour_model.read_bytes()).hexdigest()
+    photo, out = save_photo(tmp_path / "a.png"), tmp_path / "p.csv"
+    for command in (
+        ["run", photo, "--out", out, "--model", colour_model],
+        ["verify", colour_model],
+    ):
+        other = scene_batch(*command, "--model-sha256", own[:-1] + ("1" if own[-1] == "0" else "0"))
+        said = other.stderr.decode().splitlines()
+        assert (other.returncode, len(said)) == (1, 1), said
+        assert f"has the sha256 {own}, which is not that of --model-sha256" in said[0]
+        for no_sha256 in (own[1:], own + "0", "g" + own[1:], ""):
+            wrong = CliRunner().invoke(main, [*map(str, command), "--model-sha256", no_sha256])
+            assert wrong.exit_code == 2
+            assert "is not a sha256, which is 64 hex digits" in wrong.stderr
+        assert not out.exists()
+        done = scene_batch(*command, "--model-sha256", own.upper())
+        assert done.returncode == 0, done.stderr
+        out.unlink(missing_ok=True)
+
+
+def test_a_job_asks_for_a_sha256_too(colour_model: Path, tmp_path: Path) -> None:
+    photo = save_photo(tmp_path / "a.png")
+    job = Job((str(photo),), str(tmp_path / "p.csv"), model=colour_model, model_sha256="0" * 64)
+    with pytest.raises(ModelError, match="not that of --model-sha256"):
+        run_job(job, Progress(quiet=True, as_json=False), Interruption())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

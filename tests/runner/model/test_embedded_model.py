@@ -9,8 +9,8 @@ import pytest
 
 from scene_batch.classifier import Classifier
 from scene_batch.model import golden
-from scene_batch.model.card import EMBEDDED
 from scene_batch.model.compute_options import ComputeOptions
+from scene_batch.model.model_file import EMBEDDED
 from scene_batch.model.predictor import Predictor
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
