@@ -73,6 +73,8 @@ KINDS: dict[str, Callable[[int], bytes]] = {
     "tiff turned": lambda side: _tiff(side, "RGB", "tiff_lzw", turned=6),
     "tiff one strip": lambda side: _tiff(side, "RGB", "tiff_adobe_deflate", rows=side),
     "tiff one tile": lambda side: _tiff(side, "RGB", "tiff_adobe_deflate", tile=side // 16 * 16),
+    "tiff tiles": lambda side: _tiff(side, "RGB", "tiff_adobe_deflate", tile=256),
+    "tiff float strips": lambda side: _tiff(side, "F", "tiff_adobe_deflate"),
     "tiff float": lambda side: _tiff(side, "F", "tiff_adobe_deflate", rows=side),
     "tiff jpeg": lambda side: _tiff(side, "RGB", "jpeg", rows=side),
     "avif": lambda side: encode(_smooth(side, "RGB"), "AVIF", speed=10),
@@ -86,11 +88,12 @@ def measured(make: Callable[[], bytes]) -> tuple[str, int, int]:
     Returns:
         Its code or ``ok``, what it was said to need, and the memory that it took, in bytes.
     """
-    code, need, peak = _in_a_copy(lambda: _decoded(_in_a_copy(make)))
+    code, need, peak = _in_a_copy(lambda: decoded(_in_a_copy(make)))
     return str(code), int(need), int(peak)
 
 
-def _decoded(data: bytes) -> tuple[str, int, int]:
+def decoded(data: bytes) -> tuple[str, int, int]:
+    """Like ``measured``, in this process."""
     needs = []
 
     class Noting(Budget):

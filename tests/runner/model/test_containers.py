@@ -70,7 +70,7 @@ def test_of_an_avif_sequence_the_first_picture_counts() -> None:
 
 
 def test_without_pi_heif_a_heic_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    monkeypatch.setitem(sys.modules, "_pi_heif", None)
     containers._heif.cache_clear()
     photo = decode(ImageRef("named.jpg"), (HEIC / "upright.heic").read_bytes(), _WHOLE)
     assert isinstance(photo, Unreadable)

@@ -30,7 +30,7 @@ import sys
 sys.path.insert(0, {str(__file__).rpartition("/runner/")[0]!r})
 import large_photos
 from PIL import AvifImagePlugin
-large_photos._decoded(large_photos.KINDS["png gray alpha"](1100))  # what is loaded only once
+large_photos.decoded(large_photos.KINDS["png gray alpha"](1100))  # what is loaded only once
 for kind in {_KINDS!r}:
     print(*large_photos.measured(lambda: large_photos.KINDS[kind]({_SIDE})))
 """
