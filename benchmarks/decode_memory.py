@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "runner")]
 
 import large_photos  # noqa: E402 - it lives with the tests
-
 from scene_batch.model.decode import MAX_PIXELS  # noqa: E402
 
 LIMIT = 1_000_000_000
@@ -110,9 +109,8 @@ def compare() -> None:
     from PIL import AvifImagePlugin  # noqa: F401 - loaded before, not while it is measured
 
     large_photos.decoded(large_photos.KINDS["png gray alpha"](1100))
-    print(
-        f"\n| kind, {SIDE}x{SIDE} | need, MB | peak, MB | peak beyond, MB |\n| --- | --- | --- | --- |"
-    )
+    print(f"\n| kind, {SIDE}x{SIDE} | need, MB | peak, MB | peak beyond, MB |")
+    print("| --- | --- | --- | --- |")
     for kind, made in large_photos.KINDS.items():
         _, need, peak = large_photos.measured(lambda made=made: made(SIDE))  # type: ignore[misc]
         figures = (round(value / 1e6) for value in (need, peak, peak - need))

@@ -68,7 +68,7 @@ def _avif() -> type[ImageFile.ImageFile]:
         def load(self) -> Any:  # noqa: ANN401 - Pillow's own
             try:
                 return super().load()
-            except RuntimeError as error:
+            except (RuntimeError, ZeroDivisionError) as error:  # the latter of its clock
                 raise DamagedContainerError(str(error)) from None
 
     return AvifPhoto

@@ -33,6 +33,7 @@ from scene_batch.model.containers import (
 from scene_batch.model.decode_memory import (
     MOST_SCANS,
     decoding_bytes,
+    is_small,
     least_bytes,
     too_many_scans,
 )
@@ -85,7 +86,7 @@ def decode(
         try:
             if too_many_scans(image, data):
                 return Unreadable(ref, "too_large", f"a JPEG of more than {MOST_SCANS} scans")
-            if limits is None:
+            if limits is None or is_small(image, data):
                 return Decoded(ref, preprocess.apply(image))
             need = decoding_bytes(image, data, preprocess)
             if need > limits.budget.most:

@@ -19,6 +19,9 @@ MOST_SCANS = 500
 """Scans of a progressive JPEG that are decoded; encoders make ten or so, and each of them goes
 through the whole photo."""
 
+SMALL_PIXELS, _SMALL_FILE = 1 << 19, 4 << 20
+"""A photo up to these is decoded without counting its memory."""
+
 _ONE_BYTE, _TWO_BYTES = {"1", "L", "P"}, {"I;16", "I;16L", "I;16B", "I;16N"}
 _WEBP_EACH = 13
 """Bytes for each pixel beside Pillow's image: two canvases, a frame, and the decoder's own."""
@@ -60,6 +63,15 @@ def decoding_bytes(image: Image.Image, data: bytes, preprocess: Preprocess) -> i
         + working
         + _beside(image, data, pixels * each)
     )
+
+
+def is_small(image: Image.Image, data: bytes) -> bool:
+    """Whether a photo takes so little, some 10 MB, that counting it would cost more than it helps.
+
+    A TIFF never is: its tiles may be larger than its picture.
+    """
+    pixels = image.width * image.height
+    return pixels <= SMALL_PIXELS and len(data) <= _SMALL_FILE and image.format != "TIFF"
 
 
 def least_bytes(data: bytes) -> int:
