@@ -1,7 +1,7 @@
 """The largest photos in a small container: ``python benchmarks/decode_memory.py [FOLDER]``.
 
 Makes 300 ordinary photos and one of each kind near the limit of pixels, each in a process of its
-own, then classifies them all in a memory cgroup of 1 GB, and prints each large one's row and the
+own, then classifies them all in a memory cgroup of 1 GiB, and prints each large one's row and the
 peak. After that it compares, for each kind at 36 megapixels, what a photo was said to need with
 what it took. Needs root and cgroup v1; files that are in FOLDER already are kept (a HEIC, which
 nothing here makes, can be put into FOLDER/photos/large).
@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "runner")]
 import large_photos  # noqa: E402 - it lives with the tests
 from scene_batch.model.decode import MAX_PIXELS  # noqa: E402
 
-LIMIT = 1_000_000_000
+LIMIT = 1 << 30
 LARGEST = int(MAX_PIXELS**0.5)
 ORDINARY, SIDE = 300, 6000
 KINDS = {
