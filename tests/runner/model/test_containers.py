@@ -93,3 +93,14 @@ def test_brands_tell_what_a_file_holds(tmp_path: Path) -> None:
     video = decode(ImageRef("a.heic"), b"\0\0\0\x14ftypisom\0\0\0\0mp42" + bytes(99), _WHOLE)
     assert isinstance(video, Unreadable)
     assert video.code == "unknown_format"
+
+
+def test_a_sequence_whose_clock_stands_still_is_damaged() -> None:
+    options = {"save_all": True, "append_images": [Image.new("RGB", (48, 32))]}
+    data = encode(small_picture(), "AVIF", **options)
+    clock = data.index(b"mdhd") + 4
+    version = data[clock]
+    at = clock + (20 if version else 12)  # ISO 14496-12: the ticks of a second
+    photo = decode(ImageRef("photo"), data[:at] + bytes(4) + data[at + 4 :], _WHOLE)
+    assert isinstance(photo, Unreadable)
+    assert (photo.code, photo.message) == ("corrupt", "division by zero")

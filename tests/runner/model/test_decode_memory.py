@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from large_photos import KINDS, tiled_tiff
-from scene_batch.memory import Budget
+from scene_batch import memory
+from scene_batch.memory import Budget, PhotoMemory
 from scene_batch.model.attempt import Attempt, Limits
 from scene_batch.model.decode import decode
 from scene_batch.model.decode_memory import MOST_SCANS, decoding_bytes
+from scene_batch.model.predictor import Predictor
 from scene_batch.model.preprocess import Preprocess
+from scene_batch.pipeline.job import Job
+from scene_batch.pipeline.run import run
 from scene_batch.records import ImageRef, Unreadable
-from support import encode, printed_by
+from scene_batch.sources import reading
+from support import HEIC, encode, printed_by
 
 _SIDE, _CONSTANT = 2500, 16 << 20
 _KINDS = (
@@ -104,3 +111,31 @@ def test_a_jpeg_that_is_decoded_smaller_needs_less() -> None:
         full = decoding_bytes(image, data, Preprocess(64, 64))
         scaled = decoding_bytes(image, data, Preprocess(64, 64, decoding="scaled"))
     assert full - scaled > 12_000_000 * 3.9
+
+
+def test_a_file_that_cannot_fit_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (memory, reading):
+        monkeypatch.setattr(module, "photo_memory", lambda: PhotoMemory(1000, 5_000_000))
+    photo = tmp_path / "large.tif"
+    with photo.open("wb") as file:
+        file.truncate(5_000_001)
+    reader = reading.Reader()
+    read = reader.read(ImageRef(str(photo))).data
+    assert isinstance(read, Unreadable)
+    assert (read.code, read.message) == (
+        "too_large",
+        "it needs 6 MB of memory, and decoding may use 5 MB",
+    )
+    os.truncate(photo, 5_000_000)
+    assert reader.read(ImageRef(str(photo))).data == bytes(5_000_000)
+
+
+def test_an_iphones_folder_is_classified(colours: Predictor, tmp_path: Path) -> None:
+    for number, suffix in enumerate(("HEIC", "heif", "avif", "heic")):
+        name = tmp_path / "photos" / f"{number}.{suffix}"
+        name.parent.mkdir(exist_ok=True)
+        name.write_bytes((HEIC / "turned.heic").read_bytes())
+    record = run(Job((str(tmp_path / "photos"),), str(tmp_path / "p.parquet")), colours)
+    assert (record.photos, record.ok, record.ignored["other"]) == (4, 4, 0)
