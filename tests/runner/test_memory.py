@@ -88,7 +88,7 @@ def test_who_comes_first_is_served_first_and_never_more_is_taken_than_there_is()
 
     budget.take(10)  # all wait
     needs = [9, 1, 10, 2, 3, 5, 10, 1, 1, 8, 2, 4] * 3
-    threads = [threading.Thread(target=work, args=item) for item in enumerate(needs)]
+    threads = [threading.Thread(target=work, args=item, daemon=True) for item in enumerate(needs)]
     for number, thread in enumerate(threads, 1):
         thread.start()
         while len(budget._waiting) < number:
@@ -107,3 +107,25 @@ def test_who_comes_first_is_served_first_and_never_more_is_taken_than_there_is()
 def test_what_never_fits_is_refused() -> None:
     with pytest.raises(ValueError, match="11 bytes are over 10"):
         Budget(10).take(11)
+
+
+def test_a_small_need_does_not_overtake_a_large_one_that_waits() -> None:
+    budget, order = Budget(10), []
+
+    def work(need: int) -> None:
+        budget.take(need)
+        order.append(need)
+        budget.give_back(need)
+
+    budget.take(6)
+    large, small = (threading.Thread(target=work, args=(need,), daemon=True) for need in (10, 1))
+    large.start()
+    while not budget._waiting:
+        time.sleep(0.0005)
+    small.start()
+    small.join(0.05)
+    assert order == []
+    budget.give_back(6)
+    large.join(5)
+    small.join(5)
+    assert order == [10, 1]

@@ -17,12 +17,14 @@ from PIL import Image
 from scene_batch.classifier import Classifier
 from scene_batch.memory import Budget
 from scene_batch.model.attempt import Attempt, Limits
+from scene_batch.model.decode import decode
 from scene_batch.model.predictor import Predictor
+from scene_batch.model.preprocess import Preprocess
 from scene_batch.pipeline import time_limit
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.pipeline.time_limit import LimitedWork, Step
-from scene_batch.records import Unreadable
+from scene_batch.records import ImageRef, Unreadable
 from scene_batch.threads import Pool
 from support import encode, save_shade, wait_for
 
@@ -171,3 +173,15 @@ def test_classify_has_the_limit_too(colours: Predictor) -> None:
     assert isinstance(slow, Unreadable)
     assert slow.message == "decoding took longer than 0.1 s"
     assert time.monotonic() - begun < 2
+
+
+def test_a_decoder_that_was_given_up_reads_no_further() -> None:
+    attempt, budget = Attempt(), Budget(1 << 30)
+    soon = threading.Timer(0.1, setattr, (attempt, "given_up", True))
+    soon.start()
+    data = _slow_photo()
+    photo = decode(ImageRef("photo"), data, Preprocess(16, 16), Limits(budget, attempt))
+    soon.join()
+    assert isinstance(photo, Unreadable)
+    assert photo.message == "given up"
+    budget.take(budget.most)  # all is given back
