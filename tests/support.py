@@ -37,6 +37,7 @@ from scene_batch.sources.listing import Listing
 
 ROOT = Path(__file__).parents[1]
 SCENES, HARD = ROOT / "samples" / "scenes", ROOT / "samples" / "hard"
+HEIC = ROOT / "tests" / "heic"
 COLOURS = ("red", "green", "blue")
 SIDE = 16
 
@@ -260,3 +261,10 @@ class StepsToDieAt:
             return real(*words, **more)
 
         return call
+
+
+def small_picture() -> Image.Image:
+    """A picture of 48x32 whose four corners differ, with soft colours, as codecs like them."""
+    down, right = np.mgrid[0:32, 0:48]
+    pixels = np.stack([right * 5, down * 7, 255 - right * 2 - down * 3], axis=2)
+    return Image.fromarray(pixels.astype(np.uint8))

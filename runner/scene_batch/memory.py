@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,9 +35,10 @@ def usable_memory(cgroups: Path = CGROUPS, mine: Path = MINE) -> int:
 
 
 def _physical() -> int:
+    sysconf: Callable[[str], int] | None = getattr(os, "sysconf", None)
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
+        return sysconf("SC_PAGE_SIZE") * sysconf("SC_PHYS_PAGES") if sysconf else UNKNOWN_MACHINE
+    except (OSError, ValueError):
         return UNKNOWN_MACHINE
 
 
@@ -103,6 +106,24 @@ class Budget:
                 granted, turn = self._waiting.popleft()
                 self._free -= granted
                 turn.release()
+
+
+def give_to_system() -> None:
+    """Give freed memory back to the system: glibc would keep hundreds of megabytes of it."""
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    """Glibc's; other systems' libraries have none, or give back by themselves."""
+    import ctypes
+
+    if sys.platform != "linux":
+        return None
+    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return found
 
 
 def needs_too_much(need: int, most: int) -> str:

@@ -22,7 +22,7 @@ from PIL import (  # noqa: F401
     WebPImagePlugin,
 )
 
-from scene_batch.memory import Budget, needs_too_much
+from scene_batch.memory import Budget, give_to_system, needs_too_much
 from scene_batch.model.attempt import Limits, StoppableFile
 from scene_batch.model.containers import (
     DamagedContainerError,
@@ -33,6 +33,7 @@ from scene_batch.model.containers import (
 from scene_batch.model.decode_memory import (
     MOST_SCANS,
     decoding_bytes,
+    is_small,
     least_bytes,
     too_many_scans,
 )
@@ -48,6 +49,10 @@ MAX_PIXELS = 178_956_970
 
 _BROKEN = (*DAMAGED_EXIF, EOFError, zlib.error, DamagedContainerError)
 """What the decoders raise on damaged bytes; anything else is a bug and stops the run."""
+
+
+_TRIMMED = 64 << 20
+"""After a photo that needed so much, the memory that was freed goes back to the system."""
 
 
 def decode(
@@ -85,7 +90,7 @@ def decode(
         try:
             if too_many_scans(image, data):
                 return Unreadable(ref, "too_large", f"a JPEG of more than {MOST_SCANS} scans")
-            if limits is None:
+            if limits is None or is_small(image, data):
                 return Decoded(ref, preprocess.apply(image))
             need = decoding_bytes(image, data, preprocess)
             if need > limits.budget.most:
@@ -115,6 +120,9 @@ def _apply(image: Image.Image, preprocess: Preprocess, need: int, limits: Limits
         return preprocess.apply(image)
     finally:
         image.close()  # its memory is free before others take it
+        vars(image).pop("_decoder", None)  # which has a WebP's canvases
+        if need > _TRIMMED:
+            give_to_system()
         limits.budget.give_back(need)
 
 

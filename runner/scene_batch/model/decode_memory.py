@@ -19,9 +19,14 @@ MOST_SCANS = 500
 """Scans of a progressive JPEG that are decoded; encoders make ten or so, and each of them goes
 through the whole photo."""
 
+SMALL_PIXELS, _SMALL_FILE = 1 << 19, 4 << 20
+"""A photo up to these is decoded without counting its memory."""
+
 _ONE_BYTE, _TWO_BYTES = {"1", "L", "P"}, {"I;16", "I;16L", "I;16B", "I;16N"}
 _WEBP_EACH = 13
 """Bytes for each pixel beside Pillow's image: two canvases, a frame, and the decoder's own."""
+_HALF_COLOURS = 1
+"""4:2:0, as libheif counts: two planes of colours are as large as half a plane."""
 _COPIES = {"WEBP": 2, "AVIF": 1, "HEIF": 1}
 """Copies of the encoded photo that the decoder makes."""
 _SURE = 8 << 20
@@ -60,6 +65,15 @@ def decoding_bytes(image: Image.Image, data: bytes, preprocess: Preprocess) -> i
     )
 
 
+def is_small(image: Image.Image, data: bytes) -> bool:
+    """Whether a photo takes so little, some 10 MB, that counting it would cost more than it helps.
+
+    A TIFF never is: its tiles may be larger than its picture.
+    """
+    pixels = image.width * image.height
+    return pixels <= SMALL_PIXELS and len(data) <= _SMALL_FILE and image.format != "TIFF"
+
+
 def least_bytes(data: bytes) -> int:
     """What a photo takes as soon as it is opened, told by its first bytes."""
     copied = data[:4] == b"RIFF" or data[4:8] == b"ftyp"
@@ -96,7 +110,7 @@ def _planes(image: Image.Image) -> int:
     if image.format == "AVIF":  # of its depth Pillow says nothing: 16 bits
         return 2 * channels + channels + 1
     two_bytes = image.info.get("bit_depth", 8) > 8  # noqa: PLR2004
-    fine = image.info.get("chroma") != 420  # noqa: PLR2004 - 4:2:0 has half of its colours' pixels
+    fine = image.info.get("chroma") != _HALF_COLOURS
     planes = (channels if fine or channels == 1 else channels - 1) * (2 if two_bytes else 1)
     return 2 * planes + channels
 

@@ -36,6 +36,8 @@ MAX_BATCH_ITEMS = MOST
 
 _BLOCKS = 2
 """Blocks of memory that Pillow keeps for each thread: what is decoded, and what is made of that."""
+_BLOCKS_SHARE = 8
+"""Of the memory for decoding, they are an eighth at most; after large photos each is 16 MiB."""
 
 
 class Given(NamedTuple):
@@ -79,7 +81,7 @@ class Engine:
             HungReadsError: As many reads hang as there are threads that read.
             Exception: What ``items``, the model or a decoder raised, after the rows before it.
         """
-        _keep_blocks(self.plan.workers, self.memory.ahead)
+        _keep_blocks(self.plan.workers, self.memory.decoding // _BLOCKS_SHARE)
         with ExitStack() as stack:
             workers = stack.enter_context(Pool(self.plan.workers))
             readers = stack.enter_context(Pool(self.plan.readers)) if self.plan.readers else workers

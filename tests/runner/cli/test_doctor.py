@@ -44,7 +44,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     code, text = _doctor("--folder", str(tmp_path / "gone"))
     assert code == 1
     assert "folder: WRONG: " in text
-    assert "1 of 5 checks failed" in text
+    assert "1 of 6 checks failed" in text
 
 
 def test_an_embedded_model_that_computes_something_else(

@@ -17,7 +17,7 @@ from PIL import Image
 from scene_batch.model.decode import FORMATS, decode, one_line
 from scene_batch.model.preprocess import Preprocess
 from scene_batch.records import Decoded, ImageRef, Unreadable
-from support import HARD, encode
+from support import HARD, HEIC, encode
 
 _REF = ImageRef("photo")
 _SMALL = Preprocess(8, 8)
@@ -47,7 +47,7 @@ def _code(data: bytes) -> str:
     return photo.code if isinstance(photo, Unreadable) else "ok"
 
 
-@pytest.mark.parametrize("file_format", [*FORMATS, "MPO"])
+@pytest.mark.parametrize("file_format", [*FORMATS, "MPO", "AVIF"])
 def test_every_format_is_opened_by_its_content(file_format: str) -> None:
     photo = decode(ImageRef("named.wrong"), _encoded(file_format), _SMALL)
     assert isinstance(photo, Decoded)
@@ -117,6 +117,10 @@ def _seeds() -> dict[str, bytes]:
         "tiff group 4": encode(gray.convert("1"), "TIFF", compression="group4"),
         "tiff float": encode(gray.convert("F"), "TIFF"),
         "tiff frames": encode(image, "TIFF", **frames()),
+        "avif": encode(image, "AVIF", exif=exif),
+        "avif alpha": encode(image.convert("RGBA"), "AVIF"),
+        "avif sequence": encode(image, "AVIF", **frames()),
+        **{f"heic {path.stem}": path.read_bytes() for path in sorted(HEIC.glob("*.heic"))},
     }
 
 
