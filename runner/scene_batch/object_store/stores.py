@@ -14,6 +14,7 @@ from scene_batch.errors import StoreError
 from scene_batch.object_store.address import UNREADABLE_SEGMENTS, Address
 from scene_batch.object_store.asking import no_panics
 from scene_batch.object_store.causes import cause_of, without_secrets
+from scene_batch.object_store.web import Web
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -52,6 +53,12 @@ class Stores:
 
     def __init__(self, timeout: float = 60.0) -> None:
         self.timeout = timeout
+        self.web = Web(
+            connect=min(CONNECT_SECONDS, timeout),
+            idle=timeout * IDLE_SHARE,
+            whole=timeout * ATTEMPT_SHARE,
+        )
+        """Reads from where no store is."""
         self._opened: dict[tuple[str, Patience], ObjectStore] = {}
         self._lock = Lock()
 

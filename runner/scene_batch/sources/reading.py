@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from scene_batch.errors import StoreError, UsageError
-from scene_batch.object_store.address import BUCKET_SCHEMES, is_url
+from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url
 from scene_batch.object_store.asking import ask_here
 from scene_batch.object_store.causes import Cause, ShortReadError, cause_of
 from scene_batch.object_store.stores import Stores
@@ -74,13 +74,15 @@ class Reader:
             fetched = ask_here(once, seconds=self._stores.timeout * _RETRY_SHARE)
         except (UsageError, ValueError) as error:  # a line that is no URL, or not one for photos
             fetched = Fetched(ref, Unreadable(ref, "bad_path", str(error)))
-        except StoreError as error:
-            fetched = Fetched(ref, _not_opened(ref, error))
+        except StoreError as error:  # the environment's fault
+            fetched = Fetched(ref, Unreadable(ref, "fetch_failed", str(error), by_storage=True))
         except (BaseError, OSError) as error:
             fetched = Fetched(ref, _unreadable(ref, cause_of(error)))
         return fetched._replace(retries=attempts - 1)
 
     def _get_once(self, ref: ImageRef) -> Fetched:
+        if not _in_bucket(ref):
+            return self._get_from_web(ref, ref.path)
         store, key = self._stores.find(ref.path)
         if ref.path.endswith("/") and key:
             return Fetched(ref, Unreadable(ref, "not_a_file", "a folder"))
@@ -89,6 +91,14 @@ class Reader:
             return Fetched(ref, _too_large(ref, answer.meta["size"]))
         data = bytes(answer.bytes())
         return Fetched(_as_read(ref, answer.meta, len(data)), data)
+
+    def _get_from_web(self, ref: ImageRef, url: str) -> Fetched:
+        Address.parse(ref.path)
+        answer = self._stores.web.get(url, MAX_BYTES)
+        if answer.data is None:
+            return Fetched(ref, _too_large(ref, answer.size or 0))
+        moment = _moment(answer.headers.get("Last-Modified"))
+        return Fetched(replace(ref, size_bytes=len(answer.data), modified_at=moment), answer.data)
 
 
 _CODES: dict[str, UnreadableCode] = {
@@ -110,13 +120,6 @@ def _unreadable(ref: ImageRef, cause: Cause) -> Unreadable:
     return Unreadable(ref, _CODES.get(cause.kind, "fetch_failed"), cause.text, by_storage)
 
 
-def _not_opened(ref: ImageRef, error: StoreError) -> Unreadable:
-    """A store is not opened for the environment's sake; a server of the web for the URL's."""
-    if _in_bucket(ref):
-        return Unreadable(ref, "fetch_failed", str(error), by_storage=True)
-    return Unreadable(ref, "bad_path", str(error))
-
-
 def _in_bucket(ref: ImageRef) -> bool:
     return ref.path.startswith(tuple(f"{scheme}://" for scheme in BUCKET_SCHEMES))
 
@@ -135,6 +138,16 @@ def _as_read(ref: ImageRef, meta: ObjectMeta, size: int) -> ImageRef:
     if same and size == ref.size_bytes:
         return ref
     return replace(ref, size_bytes=size, modified_at=moment)
+
+
+def _moment(text: str | None) -> int | None:
+    """A date of HTTP in microseconds since 1970 UTC; None where it is none."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return microseconds(parsedate_to_datetime(text or ""))
+    except (ValueError, TypeError, OverflowError):  # TypeError: it names no zone
+        return None
 
 
 def _too_large(ref: ImageRef, size: int) -> Unreadable:

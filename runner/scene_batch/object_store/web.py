@@ -1,0 +1,257 @@
+"""A reader of the web that looks where it is led: obstore follows every redirect itself.
+
+A redirect must not lead from the web to servers that only this machine can reach: the keys of a
+cloud machine's role are one request away from it.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+import weakref
+from collections import defaultdict
+from contextlib import closing
+from email.message import Message
+from functools import cached_property
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import NamedTuple
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from scene_batch.object_store.causes import NoPhotoError, StatusError, UnansweredError
+from scene_batch.object_store.networks import Place, find
+
+_MOST_REDIRECTS = 10
+_REDIRECTS = (301, 302, 303, 307, 308)
+_OK, _MISSING = 200, 404
+_ERROR_BYTES = 4096
+"""Of an error's text that are looked at for its code."""
+_SAFE = "!#$%&'()*+,/:;=?@[]~"
+
+
+class Answer(NamedTuple):
+    """What a server sent."""
+
+    headers: Message
+    size: int | None
+    """Bytes that it says to have; None where it does not say."""
+    data: bytes | None
+    """None where those are more than were asked for."""
+
+
+class Web:
+    """Reads by ``http`` and ``https``, keeping connections for the next; safe for threads.
+
+    Args:
+        connect: Seconds for a connection.
+        idle: Seconds in which a server may be silent.
+        whole: Seconds for one answer.
+    """
+
+    def __init__(self, *, connect: float, idle: float, whole: float) -> None:
+        self._connect, self._idle, self._whole = connect, idle, whole
+        self._free: dict[Place, list[_Connection]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def get(self, url: str, most: int, *, length: bool = True) -> Answer:
+        """Read what is at a URL, if it is not more than so many bytes.
+
+        Args:
+            url: Its query and its encoding are kept.
+            most: Bytes that may come.
+            length: Whether the server must say how many bytes will come.
+
+        Raises:
+            ValueError: It is no URL.
+            TimeoutError: Too slow.
+            StatusError: The server has refused; FileNotFoundError where it has no such thing.
+            NoPhotoError: It gives no length, redirects without end, or to where it must not.
+            UnansweredError: No sound answer.
+        """
+        until = time.monotonic() + self._whole
+        inside = None
+        for _ in range(_MOST_REDIRECTS + 1):
+            parts = _split(url)
+            place = find(parts, only_public=inside is False)
+            inside = place.is_inside if inside is None else inside
+            with closing(self._ask(place, parts, until)) as exchange:
+                answer = exchange.answer
+                location = answer.headers.get("Location")
+                if answer.status in _REDIRECTS and location:
+                    url = urljoin(url, location)
+                    continue
+                return _received(exchange, most, length)
+        raise NoPhotoError("a redirect without end")
+
+    def _ask(self, place: Place, parts: SplitResult, until: float) -> _Exchange:
+        """Ask a server, again where it has closed a connection that was kept."""
+        while True:
+            with self._lock:
+                free = self._free[place]
+                kept = free.pop() if free else None
+            connection = kept or self._open(place)
+            connection.stream.until = until
+            try:
+                answer = connection.ask(parts, place)
+            except TimeoutError:
+                connection.close()
+                raise
+            except (OSError, HTTPException) as error:
+                connection.close()
+                if kept is None:
+                    raise UnansweredError(_reason(error)) from None
+                continue
+            return _Exchange(self, place, connection, answer)
+
+    def _open(self, place: Place) -> _Connection:
+        try:
+            raw = place.connect(self._connect)
+            if place.is_encrypted:
+                raw = self._tls.wrap_socket(raw, server_hostname=place.host)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise UnansweredError(_reason(error)) from None
+        return _Connection(_Stream(raw, self._idle))
+
+    @cached_property
+    def _tls(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - ssl is imported where needed
+        import ssl
+
+        return ssl.create_default_context()
+
+    def give_back(self, place: Place, connection: _Connection) -> None:
+        """Keep a connection for the next request."""
+        with self._lock:
+            self._free[place].append(connection)
+
+
+class _Exchange(NamedTuple):
+    """A request and its answer, whose body is not read yet."""
+
+    web: Web
+    place: Place
+    connection: _Connection
+    answer: HTTPResponse
+
+    def close(self) -> None:
+        """Keep the connection if all was read, else close it."""
+        done = self.answer.isclosed() and not self.answer.will_close
+        self.web.give_back(self.place, self.connection) if done else self.connection.close()
+
+
+class _Connection:
+    """A connection that speaks HTTP."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self.stream = stream
+
+    def ask(self, parts: SplitResult, place: Place) -> HTTPResponse:
+        """Send a request, and read the head of the answer."""
+        name = f"[{place.host}]" if ":" in place.host else place.host
+        port = "" if parts.port is None else f":{parts.port}"
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if place.is_proxied and not place.is_encrypted:
+            target = f"http://{name}{port}{target}"
+        speaker = HTTPConnection(place.host)
+        speaker.sock = self.stream
+        speaker.putrequest("GET", target, skip_host=True, skip_accept_encoding=True)
+        speaker.putheader("Host", f"{name}{port}")
+        speaker.putheader("User-Agent", "scene-batch")
+        speaker.putheader("Accept", "*/*")
+        speaker.endheaders()
+        answer = HTTPResponse(self.stream, method="GET")  # type: ignore[arg-type]
+        answer.begin()
+        return answer
+
+    def close(self) -> None:
+        """Hang up."""
+        self.stream.close()
+
+
+class _Stream:
+    """A socket whose reads end when the time of the whole request is over."""
+
+    def __init__(self, raw: socket.socket, idle: float) -> None:
+        self._raw, self._idle, self.until = raw, idle, 0.0
+        weakref.finalize(self, raw.close)  # with the reader that kept it
+
+    def _begin(self) -> None:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._raw.settimeout(min(self._idle, left))
+
+    def sendall(self, data: bytes) -> None:
+        """Send."""
+        self._begin()
+        self._raw.sendall(data)
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """Receive."""
+        self._begin()
+        return self._raw.recv_into(buffer)
+
+    def makefile(self, *_: object) -> io.BufferedReader:
+        """What HTTPResponse reads from."""
+        return io.BufferedReader(_Received(self), 1 << 16)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._raw.close()
+
+
+class _Received(io.RawIOBase):
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        return self._stream.recv_into(buffer)
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL, percent-encoded where they must be; ValueError if it is none."""
+    parts = urlsplit(quote(url, safe=_SAFE))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it is no URL of the web")
+    parts.port  # noqa: B018 - raises ValueError where it is none
+    return parts
+
+
+def _received(exchange: _Exchange, most: int, length: bool) -> Answer:
+    answer = exchange.answer
+    try:
+        if answer.status != _OK:
+            text = answer.read(_ERROR_BYTES).decode(errors="replace")
+            raise StatusError.of(answer.status, text)
+        size = answer.length
+        if length and size is None:
+            raise NoPhotoError("no length")
+        if size is not None and size > most:
+            return Answer(answer.headers, size, None)
+        data = answer.read(most + 1 if size is None else size)
+        answer.read(1)  # the end, after which the connection can be used again
+    except TimeoutError:
+        raise
+    except (OSError, HTTPException) as error:
+        if isinstance(error, StatusError | NoPhotoError):
+            raise
+        raise UnansweredError("the connection broke") from None
+    if size is not None and len(data) < size:
+        raise UnansweredError("the connection broke")
+    return Answer(answer.headers, size, data if len(data) <= most else None)
+
+
+def _reason(error: Exception) -> str:
+    """What the network said, in a word or two."""
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, socket.gaierror):
+        return "unknown host"
+    if "certificate" in str(error).lower():
+        return "bad certificate"
+    return "the connection broke" if isinstance(error, ConnectionError) else ""
