@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain, count
@@ -12,6 +14,7 @@ from scene_batch.errors import SourceError
 from scene_batch.object_store.address import Address
 from scene_batch.object_store.asking import FIRST_SECONDS, ask
 from scene_batch.object_store.causes import Cause, cause_of
+from scene_batch.object_store.signed import MOST_PAGE_BYTES, is_strange, parse_page
 from scene_batch.object_store.stores import Stores
 from scene_batch.read_ahead import read_ahead
 from scene_batch.records import ImageRef, Position
@@ -49,12 +52,13 @@ class Prefix:
         Raises:
             SourceError: The prefix cannot be listed.
         """
-        from obstore.exceptions import BaseError
+        from obstore.exceptions import BaseError, InvalidPathError
 
         store = self.stores.open(self._address, "short")
 
         def first_keys() -> None:
-            next(iter(store.list(self._address.key or None, chunk_size=1)), None)
+            with suppress(InvalidPathError):  # it answers: a key is strange
+                next(iter(store.list(self._address.key or None, chunk_size=1)), None)
 
         try:
             ask(first_keys, seconds=FIRST_SECONDS)
@@ -105,7 +109,7 @@ class Prefix:
 
         # obstore's own retries are off: ``ask`` repeats a page, and serves signals meanwhile.
         store = self.stores.open(self._address, "none")
-        pages = _Pages(store, self._address.key or None, last)
+        pages = _Pages(self._address, store, self.stores, last)
         # In a thread, a page ahead, so that nobody waits for the store at the end of each page.
         with Pool(1) as pool:
             ahead = read_ahead(lambda _: pool.submit(lambda: ask(pages.next)), count(), depth=2)
@@ -123,16 +127,49 @@ class Prefix:
 class _Pages:
     """A listing that can be asked for again behind the last key that came."""
 
+    address: Address
     store: ObjectStore
-    prefix: str | None
+    stores: Stores
     last: str | None
     _stream: Iterator[Sequence[ObjectMeta]] | None = None
+    _by_signed_urls: bool = False
+    _ended: bool = False
 
     def next(self) -> Sequence[ObjectMeta] | None:
-        """The next page, without markers; None at the end."""
+        """The next page, without markers; None at the end.
+
+        From the first page on that holds a key which obstore cannot name, S3 is asked by signed
+        URLs.
+        """
+        from obstore.exceptions import InvalidPathError
+
+        if not self._by_signed_urls and not is_strange(self.last or ""):
+            try:
+                return self._by_obstore()
+            except InvalidPathError:
+                if self.address.scheme != "s3":
+                    raise
+        self._by_signed_urls = True
+        return self._by_signed_url()
+
+    def _by_signed_url(self) -> Sequence[ObjectMeta] | None:
+        if self._ended:
+            return None
+        signer = self.stores.signer(self.address.bucket)
+        answer = self.stores.web.get(
+            signer.page(self.address.key, self.last or ""), MOST_PAGE_BYTES, length=False
+        )
+        page, more = parse_page(answer.data or b"")
+        self._ended = not more or not page
+        if page:
+            self.last = page[-1]["path"]
+        return page
+
+    def _by_obstore(self) -> Sequence[ObjectMeta] | None:
         try:
             if self._stream is None:
-                stream = self.store.list(self.prefix, offset=self.last, chunk_size=_PAGE)
+                prefix = self.address.key or None
+                stream = self.store.list(prefix, offset=self.last, chunk_size=_PAGE)
                 self._stream = iter(stream)
             page = next(self._stream, ())
             markers = {meta["path"] for meta in page if self._is_marker(meta)}
@@ -214,15 +251,18 @@ def _cannot_list(url: str, cause: Cause) -> SourceError:
 
 
 def _hidden_end(key: str, start: int) -> int | None:
-    """The end of the first segment behind ``start`` that begins with a dot; None without one."""
-    if key.startswith(".", start):
-        begin = start
-    elif (dot := key.find("/.", start)) >= 0:
-        begin = dot + 1
-    else:
+    """The end of the first segment behind ``start`` that is hidden; None without one."""
+    if not (key.startswith(".", start) or key.find("/.", start) >= 0):
         return None
-    end = key.find("/", begin)
+    found = _HIDDEN_SEGMENT.search(key, start)
+    if found is None:
+        return None
+    end = key.find("/", found.end())
     return len(key) if end < 0 else end + 1
+
+
+_HIDDEN_SEGMENT = re.compile(r"(?:(?<=/)|^)\.(?!\.?(?:/|\Z))")
+"""Begins with a dot, and is not all of one or two, which are no names but may be in a key."""
 
 
 def _passed_over(start: int, selection: Selection) -> Callable[[str], tuple[int, Ignored] | None]:
@@ -243,7 +283,7 @@ def _passed_over(start: int, selection: Selection) -> Callable[[str], tuple[int,
         begin = len(clear) if clear and clear == folder else start
         while begin < len(key):
             end = key.find("/", begin) + 1 or len(key)
-            if key.startswith(".", begin):
+            if _HIDDEN_SEGMENT.match(key, begin):
                 return end, _HIDDEN
             if excludes(key[start:end]):
                 return end, _EXCLUDED

@@ -13,6 +13,7 @@ from scene_batch.errors import StoreError, UsageError
 from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url
 from scene_batch.object_store.asking import ask_here
 from scene_batch.object_store.causes import Cause, ShortReadError, cause_of
+from scene_batch.object_store.signed import can_be_asked_for, is_strange
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Unreadable, UnreadableCode
 from scene_batch.sources.prefix import microseconds
@@ -82,7 +83,12 @@ class Reader:
 
     def _get_once(self, ref: ImageRef) -> Fetched:
         if not _in_bucket(ref):
+            Address.parse(ref.path)
             return self._get_from_web(ref, ref.path)
+        bucket, _, key = ref.path.removeprefix("s3://").partition("/")
+        if is_strange(key.removesuffix("/")) and can_be_asked_for(key) and _in_s3(ref):
+            Address.parse(f"s3://{bucket}")
+            return self._get_from_web(ref, self._stores.signer(bucket).object(key))
         store, key = self._stores.find(ref.path)
         if ref.path.endswith("/") and key:
             return Fetched(ref, Unreadable(ref, "not_a_file", "a folder"))
@@ -93,7 +99,6 @@ class Reader:
         return Fetched(_as_read(ref, answer.meta, len(data)), data)
 
     def _get_from_web(self, ref: ImageRef, url: str) -> Fetched:
-        Address.parse(ref.path)
         answer = self._stores.web.get(url, MAX_BYTES)
         if answer.data is None:
             return Fetched(ref, _too_large(ref, answer.size or 0))
@@ -118,6 +123,10 @@ def _unreadable(ref: ImageRef, cause: Cause) -> Unreadable:
     # A bucket denies access to every photo when a right is taken away; a web server to one.
     by_storage = cause.kind in _OF_STORAGE or (cause.kind == "forbidden" and _in_bucket(ref))
     return Unreadable(ref, _CODES.get(cause.kind, "fetch_failed"), cause.text, by_storage)
+
+
+def _in_s3(ref: ImageRef) -> bool:
+    return ref.path.startswith("s3://")
 
 
 def _in_bucket(ref: ImageRef) -> bool:
