@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import click
 
 from scene_batch import __version__
+from scene_batch.cli.terminal import harmless
 from scene_batch.errors import SceneBatchError
 
 
@@ -83,7 +84,15 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Show the errors that a user can mend as one line, with the remedy."""
+        """Show errors as one line that steers no terminal."""
+        try:
+            return self._invoke(ctx)
+        except click.ClickException as error:
+            error.message = harmless(error.message)  # type: ignore[misc]
+            raise
+
+    def _invoke(self, ctx: click.Context) -> object:
+        """Make the errors that a user can mend into click's, with the remedy."""
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from scene_batch.cli.terminal import say
 from scene_batch.errors import SceneBatchError
 
 PACKAGES = ("scene-batch", "numpy", "pillow", "pyarrow", "obstore", "click", "tqdm")
@@ -36,11 +37,11 @@ def command(folder: Path) -> None:
     for name, check in CHECKS.items():
         try:
             for line in check(folder):
-                click.echo(f"{name}: {line}")
+                say(f"{name}: {line}")
         except (SceneBatchError, OSError, ImportError) as error:
             wrong += 1
-            click.echo(f"{name}: WRONG: {error}")
-    click.echo(f"{wrong} of {len(CHECKS)} checks failed" if wrong else "all is well")
+            say(f"{name}: WRONG: {error}")
+    say(f"{wrong} of {len(CHECKS)} checks failed" if wrong else "all is well")
     if wrong:
         raise click.exceptions.Exit(1)
 

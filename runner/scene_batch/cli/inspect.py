@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from scene_batch.cli.terminal import say
+
 
 @click.command("inspect")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
@@ -27,7 +29,7 @@ def command(model: Path | None, markdown: bool) -> None:
     session = Session.open(model, ComputeOptions("cpu"))
     card, size_bytes, digest = session.card, session.path.stat().st_size, sha256(session.path)
     if markdown:
-        click.echo(to_markdown(card, size_bytes, digest), nl=False)
+        say(to_markdown(card, size_bytes, digest), nl=False)
         return
     values = {
         "file": str(session.path),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from scene_batch.cli.terminal import complain
 from scene_batch.errors import Interrupted
 from scene_batch.pipeline.interruption import Interruption
 
@@ -102,10 +103,11 @@ class Progress:
     def _say(self, text: str, **fields: object) -> None:
         if self._quiet:
             return
-        if self._as_json:
-            text = json.dumps({"text": text} | fields, ensure_ascii=False)
         with suppress(OSError):  # a reader that is gone is no reason to lose work
-            click.echo(text, err=True)
+            if self._as_json:
+                click.echo(json.dumps({"text": text} | fields, ensure_ascii=False), err=True)
+            else:
+                complain(" ".join(text.split("\n")))
 
 
 def _in_bf16(record: RunRecord) -> bool:
