@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scene_batch.cli.config import config_option
-from scene_batch.cli.options import SWITCH_SECONDS, provider_option
+from scene_batch.cli.options import SWITCH_SECONDS, log_json_option, provider_option
 from scene_batch.cli.progress import told
 from scene_batch.cli.values import AutoOrCount, CountOrShare, Seconds, ShareOrOff
 from scene_batch.model.compute_options import ComputeOptions, Provider
@@ -93,7 +93,7 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
 @click.option("--retry-unreadable", is_flag=True, help="Classify PATH's unreadable photos again.")
 @click.option("--restart", is_flag=True, help="Throw away what an unfinished run left.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
-@click.option("--log-json", is_flag=True, help="Progress and summary as JSON lines.")
+@log_json_option("Progress, summary and errors as JSON lines.")
 @config_option
 def command(
     sources: tuple[str, ...],
@@ -180,7 +180,7 @@ def command(
         record = run_job(job, progress, interruption)
         progress.summary(record)
     if exceeds(record, max_unreadable):
-        progress.note(f"more unreadable photos than --max-unreadable {max_unreadable}: exit code 3")
+        progress.warn(f"more unreadable photos than --max-unreadable {max_unreadable}: exit code 3")
         sys.exit(TOO_MANY_UNREADABLE)
 
 
