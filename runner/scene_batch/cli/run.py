@@ -64,6 +64,11 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
 )
 @click.option("--no-follow-links", is_flag=True, help="Leave out links to photos and to folders.")
 @click.option("--skip-unlistable", is_flag=True, help="Pass over folders that cannot be listed.")
+@click.option(
+    "--hide-queries",
+    is_flag=True,
+    help="In `path`, write a digest in place of a URL's query, which may be a signature.",
+)
 @click.option("--limit", type=click.IntRange(1, MOST_PHOTOS), help="Stop after so many photos.")
 @click.option(
     "--read-timeout",
@@ -110,6 +115,7 @@ def command(
     exclude: tuple[str, ...],
     no_follow_links: bool,
     skip_unlistable: bool,
+    hide_queries: bool,
     limit: int | None,
     read_timeout: float,
     storm: float | None,
@@ -172,6 +178,7 @@ def command(
                 restart=restart,
                 shard=None if shard is None else Shard.parse(shard),
                 selection=Selection(not no_follow_links, exclude, skip_unlistable),
+                hide_queries=hide_queries,
                 limit=limit,
                 workers=workers,
                 read_timeout=read_timeout,

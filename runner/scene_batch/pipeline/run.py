@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 
 from scene_batch.errors import AccountingError, OutputBusyError, SceneBatchError
 from scene_batch.model.predictor import Predictor
-from scene_batch.object_store.address import shown, unique
+from scene_batch.object_store.address import hidden, shown, unique
 from scene_batch.object_store.stores import Stores
 from scene_batch.outputs.opening import Output, open_output
 from scene_batch.outputs.plan import Plan, fingerprint
@@ -46,6 +46,7 @@ def open_sources(job: Job) -> Listing:
         lists_as=job.lists_as,
         shard=job.shard,
         selection=job.selection,
+        hide_queries=job.hide_queries,
     )
 
 
@@ -99,7 +100,8 @@ def run(
         engine = Engine(predictor, Reader(listing.stores), threads, job.read_timeout)
         items = islice(work, None if job.limit is None else job.limit - saved)
         with closing(engine.rows(items, tally)) as batches:
-            for _ in _write(batches, output, StormGuard(job.storm), guard):
+            rows = map(_hide_queries, batches) if job.hide_queries else batches
+            for _ in _write(rows, output, StormGuard(job.storm), guard):
                 progress(tally)
         if not tally.rows:
             work.refuse_nothing()
@@ -113,6 +115,10 @@ def run(
         record = work.amend(_record(job, listing, engine, identity, tally))
         output.commit(record.to_json())
     return record
+
+
+def _hide_queries(rows: list[Row]) -> list[Row]:
+    return [replace(row, ref=replace(row.ref, path=hidden(row.ref.path))) for row in rows]
 
 
 def _write(
@@ -150,6 +156,7 @@ def _identity(
         "lists": listing.lists,
         **job.lists_as.to_json(),
         **job.selection.to_json(),
+        **({"hide_queries": True} if job.hide_queries else {}),
         "shard": job.shard and str(job.shard),
         "limit": job.limit,
         "model": session.sha256,
@@ -191,6 +198,7 @@ def _record(
             "lists": listing.lists,
             **job.lists_as.to_json(),
             **job.selection.to_json(),
+            **({"hide_queries": True} if job.hide_queries else {}),
             "shard": job.shard and str(job.shard),
             "limit": job.limit,
             "read_timeout": job.read_timeout,
