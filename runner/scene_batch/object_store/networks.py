@@ -11,7 +11,7 @@ from typing import TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from scene_batch.object_store.causes import NoPhotoError, UnansweredError
+from scene_batch.object_store.causes import UnansweredError
 
 _Addresses: TypeAlias = tuple[tuple[int, tuple[str | int | bytes, ...]], ...]
 _PORTS = {"http": 80, "https": 443}
@@ -69,15 +69,10 @@ class Place:
         raise failure
 
 
-def find(parts: SplitResult, *, only_public: bool) -> Place:
+def find(parts: SplitResult) -> Place:
     """Look up the server of a URL.
 
-    Args:
-        parts: The URL.
-        only_public: Refuse a server with an address that is not of the public Internet.
-
     Raises:
-        NoPhotoError: It is refused.
         UnansweredError: It is not known.
         ValueError: Its name is none.
     """
@@ -91,8 +86,6 @@ def find(parts: SplitResult, *, only_public: bool) -> Place:
         if proxy is None:
             raise UnansweredError("unknown host") from None
     inside = any(not is_public(str(sockaddr[0])) for _, sockaddr in found)
-    if inside and only_public:
-        raise NoPhotoError("a redirect to an address that is not of the public Internet")
     if proxy is not None:
         with suppress(OSError):
             found = _look_up(*proxy)

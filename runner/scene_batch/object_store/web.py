@@ -11,7 +11,6 @@ import socket
 import threading
 import time
 import weakref
-from collections import defaultdict
 from contextlib import closing
 from email.message import Message
 from functools import cached_property
@@ -27,6 +26,9 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _OK, _MISSING = 200, 404
 _ERROR_BYTES = 4096
 """Of an error's text that are looked at for its code."""
+_MOST_KEPT = 64
+"""Connections, and addresses of servers, that are kept: lists may name any number of servers."""
+_REMEMBERED_SECONDS = 60.0
 _SAFE = "!#$%&'()*+,/:;=?@[]~"
 
 
@@ -51,7 +53,8 @@ class Web:
 
     def __init__(self, *, connect: float, idle: float, whole: float) -> None:
         self._connect, self._idle, self._whole = connect, idle, whole
-        self._free: dict[Place, list[_Connection]] = defaultdict(list)
+        self._free: list[tuple[Place, _Connection]] = []
+        self._places: dict[tuple[str, str, int | None], tuple[Place, float]] = {}
         self._lock = threading.Lock()
 
     def get(self, url: str, most: int, *, length: bool = True) -> Answer:
@@ -73,8 +76,10 @@ class Web:
         inside = None
         for _ in range(_MOST_REDIRECTS + 1):
             parts = _split(url)
-            place = find(parts, only_public=inside is False)
+            place = self._find(parts)
             inside = place.is_inside if inside is None else inside
+            if place.is_inside and not inside:
+                raise NoPhotoError("a redirect to an address that is not of the public Internet")
             with closing(self._ask(place, parts, until)) as exchange:
                 answer = exchange.answer
                 location = answer.headers.get("Location")
@@ -84,12 +89,21 @@ class Web:
                 return _received(exchange, most, length)
         raise NoPhotoError("a redirect without end")
 
+    def _find(self, parts: SplitResult) -> Place:
+        """Look up a server, or remember what was found a moment ago."""
+        key = parts.scheme, parts.hostname or "", parts.port
+        place, until = self._places.get(key, (None, 0.0))
+        if place is None or until < time.monotonic():
+            place = find(parts)
+            if len(self._places) >= _MOST_KEPT:
+                self._places = {}
+            self._places[key] = place, time.monotonic() + _REMEMBERED_SECONDS
+        return place
+
     def _ask(self, place: Place, parts: SplitResult, until: float) -> _Exchange:
         """Ask a server, again where it has closed a connection that was kept."""
         while True:
-            with self._lock:
-                free = self._free[place]
-                kept = free.pop() if free else None
+            kept = self._take(place)
             connection = kept or self._open(place)
             connection.stream.until = until
             try:
@@ -122,9 +136,19 @@ class Web:
         return ssl.create_default_context()
 
     def give_back(self, place: Place, connection: _Connection) -> None:
-        """Keep a connection for the next request."""
+        """Keep a connection for the next request, in place of the one that was kept longest."""
         with self._lock:
-            self._free[place].append(connection)
+            self._free.append((place, connection))
+            old = self._free.pop(0)[1] if len(self._free) > _MOST_KEPT else None
+        if old is not None:
+            old.close()
+
+    def _take(self, place: Place) -> _Connection | None:
+        with self._lock:
+            for index in reversed(range(len(self._free))):
+                if self._free[index][0] == place:
+                    return self._free.pop(index)[1]
+        return None
 
 
 class _Exchange(NamedTuple):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 
 import pytest
 
 from faults import Fault, Request
 from front import Front
-from scene_batch.object_store import networks
+from scene_batch.object_store import networks, web
 from scene_batch.object_store.networks import is_public
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Unreadable
@@ -124,8 +125,18 @@ def test_connections_are_kept_and_one_that_was_closed_is_replaced() -> None:
         assert [f.data for f in fetched] == [b"photo"] * 3
         assert [f.ref.modified_at for f in fetched] == [1_767_225_600_000_000] * 3
         assert {r.query for r in front.requests} == {"sig=a%2Fb"}
-        (kept,) = reader._stores.web._free.values()
-        assert len(kept) == 1
-        kept[0].stream._raw.shutdown(2)
+        ((_, kept),) = reader._stores.web._free
+        kept.stream._raw.shutdown(2)
         last = reader.read(ImageRef(f"{front.url}/x.png"))
         assert (last.data, last.retries) == (b"photo", 0)
+
+
+def test_connections_to_many_servers_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "_MOST_KEPT", 2)
+    reader = Reader(Stores(2.0))
+    with ExitStack() as stack:
+        for _ in range(5):
+            front = stack.enter_context(Front(decide=_photo))
+            assert reader.read(ImageRef(f"{front.url}/x.png")).data == b"photo"
+            assert len(reader._stores.web._free) <= 2
+            assert len(reader._stores.web._places) <= 2
