@@ -6,19 +6,18 @@ cloud machine's role are one request away from it.
 
 from __future__ import annotations
 
-import io
 import socket
 import threading
 import time
-import weakref
 from contextlib import closing
 from email.message import Message
 from functools import cached_property
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from scene_batch.object_store.causes import NoPhotoError, StatusError, UnansweredError
+from scene_batch.object_store.connection import Connection, Stream
 from scene_batch.object_store.networks import Place, find
 
 _MOST_REDIRECTS = 10
@@ -53,7 +52,7 @@ class Web:
 
     def __init__(self, *, connect: float, idle: float, whole: float) -> None:
         self._connect, self._idle, self._whole = connect, idle, whole
-        self._free: list[tuple[Place, _Connection]] = []
+        self._free: list[tuple[Place, Connection]] = []
         self._places: dict[tuple[str, str, int | None], tuple[Place, float]] = {}
         self._lock = threading.Lock()
 
@@ -118,7 +117,7 @@ class Web:
                 continue
             return _Exchange(self, place, connection, answer)
 
-    def _open(self, place: Place) -> _Connection:
+    def _open(self, place: Place) -> Connection:
         try:
             raw = place.connect(self._connect)
             if place.is_encrypted:
@@ -127,7 +126,7 @@ class Web:
             raise
         except OSError as error:
             raise UnansweredError(_reason(error)) from None
-        return _Connection(_Stream(raw, self._idle))
+        return Connection(Stream(raw, self._idle))
 
     @cached_property
     def _tls(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - ssl is imported where needed
@@ -135,7 +134,7 @@ class Web:
 
         return ssl.create_default_context()
 
-    def give_back(self, place: Place, connection: _Connection) -> None:
+    def give_back(self, place: Place, connection: Connection) -> None:
         """Keep a connection for the next request, in place of the one that was kept longest."""
         with self._lock:
             self._free.append((place, connection))
@@ -143,7 +142,7 @@ class Web:
         if old is not None:
             old.close()
 
-    def _take(self, place: Place) -> _Connection | None:
+    def _take(self, place: Place) -> Connection | None:
         with self._lock:
             for index in reversed(range(len(self._free))):
                 if self._free[index][0] == place:
@@ -156,85 +155,13 @@ class _Exchange(NamedTuple):
 
     web: Web
     place: Place
-    connection: _Connection
+    connection: Connection
     answer: HTTPResponse
 
     def close(self) -> None:
         """Keep the connection if all was read, else close it."""
         done = self.answer.isclosed() and not self.answer.will_close
         self.web.give_back(self.place, self.connection) if done else self.connection.close()
-
-
-class _Connection:
-    """A connection that speaks HTTP."""
-
-    def __init__(self, stream: _Stream) -> None:
-        self.stream = stream
-
-    def ask(self, parts: SplitResult, place: Place) -> HTTPResponse:
-        """Send a request, and read the head of the answer."""
-        name = f"[{place.host}]" if ":" in place.host else place.host
-        port = "" if parts.port is None else f":{parts.port}"
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if place.is_proxied and not place.is_encrypted:
-            target = f"http://{name}{port}{target}"
-        speaker = HTTPConnection(place.host)
-        speaker.sock = self.stream
-        speaker.putrequest("GET", target, skip_host=True, skip_accept_encoding=True)
-        speaker.putheader("Host", f"{name}{port}")
-        speaker.putheader("User-Agent", "scene-batch")
-        speaker.putheader("Accept", "*/*")
-        speaker.endheaders()
-        answer = HTTPResponse(self.stream, method="GET")  # type: ignore[arg-type]
-        answer.begin()
-        return answer
-
-    def close(self) -> None:
-        """Hang up."""
-        self.stream.close()
-
-
-class _Stream:
-    """A socket whose reads end when the time of the whole request is over."""
-
-    def __init__(self, raw: socket.socket, idle: float) -> None:
-        self._raw, self._idle, self.until = raw, idle, 0.0
-        weakref.finalize(self, raw.close)  # with the reader that kept it
-
-    def _begin(self) -> None:
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._raw.settimeout(min(self._idle, left))
-
-    def sendall(self, data: bytes) -> None:
-        """Send."""
-        self._begin()
-        self._raw.sendall(data)
-
-    def recv_into(self, buffer: memoryview) -> int:
-        """Receive."""
-        self._begin()
-        return self._raw.recv_into(buffer)
-
-    def makefile(self, *_: object) -> io.BufferedReader:
-        """What HTTPResponse reads from."""
-        return io.BufferedReader(_Received(self), 1 << 16)
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._raw.close()
-
-
-class _Received(io.RawIOBase):
-    def __init__(self, stream: _Stream) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        return self._stream.recv_into(buffer)
 
 
 def _split(url: str) -> SplitResult:
