@@ -26,7 +26,10 @@ class Front:
     """A server on loopback that lets ``server`` answer, in this process, but for the faults."""
 
     def __init__(
-        self, server: WSGIApplication | None = None, decide: Decide = lambda request: None
+        self,
+        server: WSGIApplication | None = None,
+        decide: Decide = lambda request: None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.decide = decide
         self.requests: list[Request] = []
@@ -34,14 +37,14 @@ class Front:
         self._asked: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
         self._answers = server
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = _Server((host, 0), self._handler())
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self._server.server_address[0]!s}:{self._server.server_address[1]}"
 
     @property
     def photos(self) -> list[Request]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import io
+import json
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 import click
 
 from scene_batch import __version__
+from scene_batch.cli.options import LOG_JSON
+from scene_batch.cli.terminal import harmless
 from scene_batch.errors import SceneBatchError
 
 
@@ -82,8 +85,26 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Look at the words of the command first: some of them may be wrong."""
+        ctx.meta[LOG_JSON] = "--log-json" in args
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
-        """Show the errors that a user can mend as one line, with the remedy."""
+        """Show errors as one line that steers no terminal."""
+        try:
+            return self._invoke(ctx)
+        except click.ClickException as error:
+            if ctx.meta.get(LOG_JSON):
+                text = error.format_message()
+                values = {"text": text, "event": "error", "exit_code": error.exit_code}
+                click.echo(json.dumps(values, ensure_ascii=False), err=True)
+                raise click.exceptions.Exit(error.exit_code) from None
+            error.message = harmless(error.message)  # type: ignore[misc]
+            raise
+
+    def _invoke(self, ctx: click.Context) -> object:
+        """Make the errors that a user can mend into click's, with the remedy."""
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import click
 
 from scene_batch.cli.config import config_option
 from scene_batch.cli.options import SWITCH_SECONDS, provider_option
+from scene_batch.cli.terminal import complain, say
 from scene_batch.errors import OutputExistsError, UsageError
 from scene_batch.model.compute_options import ComputeOptions, Provider
 
@@ -84,21 +84,19 @@ def command(
     asked = [ComputeOptions(provider, bf16=bf16) for provider in providers]
     found: list[Measured] = []
     with _photos(photos) as refs:
-        click.echo(_row("provider", "batch size", "threads", "workers", "photos/s"))
-        for measured in sweep(
-            model, refs, asked, seconds=seconds, note=partial(click.echo, err=True)
-        ):
+        say(_row("provider", "batch size", "threads", "workers", "photos/s"))
+        for measured in sweep(model, refs, asked, seconds=seconds, note=complain):
             found.append(measured)
-            click.echo(_line(measured))
+            say(_line(measured))
     if not any(measured.photos_per_second for measured in found):
         raise UsageError("no photo was classified: give more --seconds, or photos that can be read")
     by_setting, fastest = rates(found), best(found)
-    click.echo(f"fastest: {_words(fastest, by_setting[fastest])}")
+    say(f"fastest: {_words(fastest, by_setting[fastest])}")
     share = by_setting[auto(found)] / by_setting[fastest]
-    click.echo(f"auto on {fastest.compute.provider}: {share:.2f} of it")
+    say(f"auto on {fastest.compute.provider}: {share:.2f} of it")
     if write is not None:
         write.write_text(_config(fastest, model), encoding="utf-8")
-        click.echo(f"run --config {write} uses it")
+        say(f"run --config {write} uses it")
 
 
 @contextmanager

@@ -6,12 +6,18 @@ import importlib.metadata
 import os
 import platform
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from scene_batch.cli.terminal import say
 from scene_batch.errors import SceneBatchError
+
+if TYPE_CHECKING:
+    from scene_batch.outputs.ledger import Ledger
 
 PACKAGES = ("scene-batch", "numpy", "pillow", "pyarrow", "obstore", "click", "tqdm")
 
@@ -19,11 +25,10 @@ PACKAGES = ("scene-batch", "numpy", "pillow", "pyarrow", "obstore", "click", "tq
 @click.command("doctor")
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="Where outputs will go.  [default: the working directory]",
+    default=".",
+    help="Where outputs will go, also in a bucket.  [default: the working directory]",
 )
-def command(folder: Path) -> None:
+def command(folder: str) -> None:
     """Say what is installed here, what a run would use, and what is wrong.
 
     Exit code 1 when something is wrong.
@@ -36,16 +41,16 @@ def command(folder: Path) -> None:
     for name, check in CHECKS.items():
         try:
             for line in check(folder):
-                click.echo(f"{name}: {line}")
+                say(f"{name}: {line}")
         except (SceneBatchError, OSError, ImportError) as error:
             wrong += 1
-            click.echo(f"{name}: WRONG: {error}")
-    click.echo(f"{wrong} of {len(CHECKS)} checks failed" if wrong else "all is well")
+            say(f"{name}: WRONG: {error}")
+    say(f"{wrong} of {len(CHECKS)} checks failed" if wrong else "all is well")
     if wrong:
         raise click.exceptions.Exit(1)
 
 
-def _versions(_: Path) -> Iterator[str]:
+def _versions(_: str) -> Iterator[str]:
     yield f"python {platform.python_version()}, {platform.system()} {platform.machine()}"
     yield ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
 
@@ -57,7 +62,7 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _runtime(_: Path) -> Iterator[str]:
+def _runtime(_: str) -> Iterator[str]:
     from scene_batch.model.runtime import installed_flavours, load_runtime
 
     runtime = load_runtime()
@@ -65,13 +70,13 @@ def _runtime(_: Path) -> Iterator[str]:
     yield f"providers {', '.join(runtime.get_available_providers())}"
 
 
-def _cpus(_: Path) -> Iterator[str]:
+def _cpus(_: str) -> Iterator[str]:
     from scene_batch.processors import usable_cpus
 
     yield f"{usable_cpus()} usable of the host's {os.cpu_count()} (affinity and quota)"
 
 
-def _memory(_: Path) -> Iterator[str]:
+def _memory(_: str) -> Iterator[str]:
     from scene_batch.memory import photo_memory, usable_memory
 
     photos, usable = photo_memory(), usable_memory()
@@ -81,18 +86,29 @@ def _memory(_: Path) -> Iterator[str]:
     )
 
 
-def _folder(folder: Path) -> Iterator[str]:
+def _folder(folder: str) -> Iterator[str]:
+    from scene_batch.object_store.address import is_url, shown
     from scene_batch.outputs.ledger import Ledger
     from scene_batch.outputs.storage import open_storage
 
+    if is_url(folder):
+        name = f"{folder.rstrip('/')}/scene-batch-doctor-{uuid.uuid4().hex}.parquet"
+        _begin_and_remove(Ledger(open_storage(name)))
+        yield f"{shown(folder)!r} takes tables: it was listed, written to and deleted from"
+        return
     with tempfile.TemporaryDirectory(dir=folder) as inside:
         name = os.path.join(inside, "preds.parquet")  # noqa: PTH118 - a name
-        with Ledger(open_storage(name)) as ledger:
-            ledger.begin({})
-    yield f"{str(folder.resolve())!r} takes tables, locks and all"
+        _begin_and_remove(Ledger(open_storage(name)))
+    yield f"{str(Path(folder).resolve())!r} takes tables, locks and all"
 
 
-def _model(_: Path) -> Iterator[str]:
+def _begin_and_remove(opened: Ledger) -> None:
+    with opened as ledger:
+        ledger.begin({})
+        ledger.remove_if_ours()
+
+
+def _model(_: str) -> Iterator[str]:
     from scene_batch.errors import ModelError
     from scene_batch.model import golden
     from scene_batch.model.predictor import Predictor
@@ -113,7 +129,7 @@ def _model(_: Path) -> Iterator[str]:
         yield session.note
 
 
-CHECKS: dict[str, Callable[[Path], Iterator[str]]] = {
+CHECKS: dict[str, Callable[[str], Iterator[str]]] = {
     "versions": _versions,
     "onnxruntime": _runtime,
     "cpus": _cpus,

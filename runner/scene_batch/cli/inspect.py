@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from scene_batch.cli.terminal import say
+
 
 @click.command("inspect")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
@@ -34,7 +36,7 @@ def command(model: Path | None, markdown: bool) -> None:
                 f"{str(session.path)!r} has figures that no page can show"
                 f" ({type(error).__name__}: {error}); leave --markdown out, or export it again"
             ) from None
-        click.echo(page, nl=False)
+        say(page, nl=False)
         return
     values = {
         "file": str(session.path),

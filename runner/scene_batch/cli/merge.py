@@ -8,6 +8,7 @@ from contextlib import suppress
 import click
 
 from scene_batch.cli.config import config_option
+from scene_batch.cli.options import log_json_option
 from scene_batch.cli.progress import told
 
 _MOST_ON_MACOS = 10_240
@@ -20,7 +21,7 @@ _MOST_ON_MACOS = 10_240
 @click.option("--overwrite", is_flag=True, help="Replace PATH if it is there.")
 @click.option("--restart", is_flag=True, help="Throw away what an unfinished merge left.")
 @click.option("--quiet", is_flag=True, help="No summary.")
-@click.option("--log-json", is_flag=True, help="The summary as a JSON line.")
+@log_json_option("Summary and errors as JSON lines.")
 @config_option
 def command(
     shards: tuple[str, ...], out: str, overwrite: bool, restart: bool, quiet: bool, log_json: bool

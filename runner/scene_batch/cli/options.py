@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import click
@@ -25,3 +26,16 @@ sha256_option = click.option(
     type=Sha256(),
     help="Refuse the model file unless its bytes have this sha256, 64 hex digits.",
 )
+
+LOG_JSON = "scene_batch.log_json"
+"""In a context's ``meta``: whether errors are JSON lines, too."""
+
+
+def log_json_option(text: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    """``--log-json``, which counts as soon as it is seen: errors of the options behind it, too."""
+
+    def seen(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+        ctx.meta[LOG_JSON] = value or ctx.meta.get(LOG_JSON)
+        return value
+
+    return click.option("--log-json", is_flag=True, is_eager=True, callback=seen, help=text)

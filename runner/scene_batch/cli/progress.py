@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from scene_batch.cli.terminal import complain
 from scene_batch.errors import Interrupted
 from scene_batch.pipeline.interruption import Interruption
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 10.0
 """Seconds between lines where there is no terminal: the log stays short and shows life."""
+MOST_CLASSES = 10
+"""Classes that the summary names; the record has all."""
 
 _STAGE_NAMES = {
     "list": "listing",
@@ -77,6 +80,11 @@ class Progress:
         if text:
             self._say(text, event="note")
 
+    def warn(self, text: str) -> None:
+        """Say what explains an exit code, even if nothing else is to be said."""
+        self._quiet = False
+        self.note(text)
+
     def summary(self, record: RunRecord) -> None:
         """Sum up a finished run in one line."""
         if self._bar is not None:
@@ -84,7 +92,7 @@ class Progress:
         from scene_batch.sources.selection import words
 
         unreadable = record.photos - record.ok
-        classes = ", ".join(f"{name} {count}" for name, count in record.classes.items() if count)
+        classes = _most_frequent(record.classes)
         reasons = ", ".join(f"{code} {count}" for code, count in record.unreadable.items())
         parts = [
             f"{record.photos} rows",
@@ -102,10 +110,18 @@ class Progress:
     def _say(self, text: str, **fields: object) -> None:
         if self._quiet:
             return
-        if self._as_json:
-            text = json.dumps({"text": text} | fields, ensure_ascii=False)
         with suppress(OSError):  # a reader that is gone is no reason to lose work
-            click.echo(text, err=True)
+            if self._as_json:
+                click.echo(json.dumps({"text": text} | fields, ensure_ascii=False), err=True)
+            else:
+                complain(" ".join(text.split("\n")))
+
+
+def _most_frequent(classes: Mapping[str, int]) -> str:
+    found = sorted(((count, name) for name, count in classes.items() if count), key=lambda c: -c[0])
+    words = [f"{name} {count}" for count, name in found[:MOST_CLASSES]]
+    more = len(found) - MOST_CLASSES
+    return ", ".join(words) + (f" and {more} more" if more > 0 else "")
 
 
 def _in_bf16(record: RunRecord) -> bool:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from scene_batch.cli.config import CONFIG, config_option
-from scene_batch.cli.options import SWITCH_SECONDS, provider_option, sha256_option
+from scene_batch.cli.options import (
+    SWITCH_SECONDS,
+    log_json_option,
+    provider_option,
+    sha256_option,
+)
 from scene_batch.cli.progress import told
 from scene_batch.cli.values import AutoOrCount, CountOrShare, Seconds, ShareOrOff
 from scene_batch.model.compute_options import ComputeOptions, Provider
@@ -65,6 +70,11 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
 )
 @click.option("--no-follow-links", is_flag=True, help="Leave out links to photos and to folders.")
 @click.option("--skip-unlistable", is_flag=True, help="Pass over folders that cannot be listed.")
+@click.option(
+    "--hide-queries",
+    is_flag=True,
+    help="In `path`, write a digest in place of a URL's query, which may be a signature.",
+)
 @click.option("--limit", type=click.IntRange(1, MOST_PHOTOS), help="Stop after so many photos.")
 @click.option(
     "--read-timeout",
@@ -101,7 +111,7 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
 @click.option("--retry-unreadable", is_flag=True, help="Classify PATH's unreadable photos again.")
 @click.option("--restart", is_flag=True, help="Throw away what an unfinished run left.")
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
-@click.option("--log-json", is_flag=True, help="Progress and summary as JSON lines.")
+@log_json_option("Progress, summary and errors as JSON lines.")
 @config_option
 def command(
     sources: tuple[str, ...],
@@ -119,6 +129,7 @@ def command(
     exclude: tuple[str, ...],
     no_follow_links: bool,
     skip_unlistable: bool,
+    hide_queries: bool,
     limit: int | None,
     read_timeout: float,
     decode_timeout: float,
@@ -193,6 +204,7 @@ def command(
                 restart=restart,
                 shard=None if shard is None else Shard.parse(shard),
                 selection=Selection(not no_follow_links, exclude, skip_unlistable),
+                hide_queries=hide_queries,
                 limit=limit,
                 workers=workers,
                 read_timeout=read_timeout,
@@ -202,7 +214,7 @@ def command(
         record = run_job(job, progress, interruption, file)
         progress.summary(record)
     if exceeds(record, max_unreadable):
-        progress.note(f"more unreadable photos than --max-unreadable {max_unreadable}: exit code 3")
+        progress.warn(f"more unreadable photos than --max-unreadable {max_unreadable}: exit code 3")
         sys.exit(TOO_MANY_UNREADABLE)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scene_batch.cli.options import provider_option, sha256_option
+from scene_batch.cli.terminal import say
 
 if TYPE_CHECKING:
     from scene_batch.model.compute_options import Provider
@@ -39,13 +40,11 @@ def command(model: Path | None, provider: Provider, model_sha256: str | None) ->
         verdict = "ok" if result.passed else "DIFFERS"
         pixels = "" if result.same_pixels else "; decoder difference: other pixels than at export"
         name = "same class" if result.same_class else "another class"
-        click.echo(
-            f"{number}: {verdict}, {name}, probabilities within {result.difference:.1e}{pixels}"
-        )
+        say(f"{number}: {verdict}, {name}, probabilities within {result.difference:.1e}{pixels}")
     if not predictor.session.has_digest:
-        click.echo(NO_DIGEST)
+        say(NO_DIGEST)
     passed = sum(result.passed for result in results)
-    click.echo(
+    say(
         f"{passed} of {len(results)} golden photos as exported"
         f" (tolerance {results[0].tolerance:g}, provider {predictor.session.provider})"
     )

@@ -28,6 +28,15 @@ def unique(name: str) -> str:
     return f"{safe} sha256:{hashlib.sha256(os.fsencode(name)).hexdigest()}"
 
 
+def hidden(name: str) -> str:
+    """A path for a table without secrets: what ``shown`` leaves out becomes a short digest."""
+    safe = shown(name)
+    if safe == name:
+        return name
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return f"{safe.removesuffix('?…')}?sha256:{digest[:16]}"
+
+
 def shown(name: str) -> str:
     """A path for messages and records: a URL without password, query and fragment.
 

@@ -45,6 +45,28 @@ class ShortReadError(OSError):
         super().__init__(f"{size} of {expected} bytes came")
 
 
+class UnansweredError(OSError):
+    """A server of the web gave no sound answer; the text is the reason in a word or two."""
+
+
+class NoPhotoError(OSError):
+    """A server of the web answered, but what it says is of no use; the text is why."""
+
+
+class StatusError(OSError):
+    """A server of the web refused."""
+
+    @classmethod
+    def of(cls, status: int, text: str) -> StatusError:
+        """Of an HTTP status and the answer's text, in the form that ``cause_of`` knows."""
+        kind = _NotThereError if status == _NOT_THERE else cls
+        return kind(f"status code: {status} {text}")
+
+
+class _NotThereError(StatusError, FileNotFoundError):
+    pass
+
+
 _CREDENTIAL_CODES = (
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -81,7 +103,7 @@ _METADATA_SERVER = re.compile(
 )
 """Servers that give a machine the keys of its role."""
 _SHORTEST_SECRET = 8
-_SERVER_ERROR, _NOT_IMPLEMENTED, _TOO_MANY, _TOO_SLOW = 500, 501, 429, 408
+_SERVER_ERROR, _NOT_IMPLEMENTED, _TOO_MANY, _TOO_SLOW, _NOT_THERE = 500, 501, 429, 408, 404
 
 
 def cause_of(error: BaseException) -> Cause:
@@ -96,6 +118,11 @@ def cause_of(error: BaseException) -> Cause:
         return Cause("unavailable", text, may_pass=True)
     if isinstance(error, TimeoutError):
         return Cause("timeout", _REMEDIES["timeout"], may_pass=True)
+    if isinstance(error, UnansweredError):
+        said = f" ({text})" if text else ""
+        return Cause("unavailable", f"{_REMEDIES['unavailable']}{said}", may_pass=True)
+    if isinstance(error, NoPhotoError):
+        return Cause("answer", f"the server's answer is not one for a photo: {text}")
     if isinstance(error, PanicError):
         return Cause("key", text)
     if isinstance(error, InvalidPathError):

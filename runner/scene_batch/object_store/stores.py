@@ -14,9 +14,11 @@ from scene_batch.errors import StoreError
 from scene_batch.object_store.address import UNREADABLE_SEGMENTS, Address
 from scene_batch.object_store.asking import no_panics
 from scene_batch.object_store.causes import cause_of, without_secrets
+from scene_batch.object_store.signed import Signer
+from scene_batch.object_store.web import Web
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Store
 
 CONNECT_SECONDS = 5.0
 ATTEMPT_SHARE = 0.45
@@ -52,6 +54,12 @@ class Stores:
 
     def __init__(self, timeout: float = 60.0) -> None:
         self.timeout = timeout
+        self.web = Web(
+            connect=min(CONNECT_SECONDS, timeout),
+            idle=timeout * IDLE_SHARE,
+            whole=timeout * ATTEMPT_SHARE,
+        )
+        """Reads from where no store is."""
         self._opened: dict[tuple[str, Patience], ObjectStore] = {}
         self._lock = Lock()
 
@@ -78,6 +86,17 @@ class Stores:
             return self.open(address, patience), path
         # A URL keeps its query and its encoding only if it is opened as a store of its own.
         return self._web(url, patience), ""
+
+    def signer(self, bucket: str) -> Signer:
+        """What signs requests to a bucket of S3 that obstore cannot make."""
+        address = Address("s3", bucket, "")
+        client: ClientConfig = {**self._client(), "allow_http": _allows_http()}
+
+        def opened(**settings: object) -> S3Store:
+            with no_panics():
+                return _s3(address, client, _RETRIES["none"], settings)
+
+        return Signer(opened, _unsigned_url(bucket), _says_yes(*_PAYS))
 
     def _make(self, address: Address, patience: Patience) -> ObjectStore:
         from obstore.exceptions import BaseError
@@ -141,16 +160,36 @@ def _says_yes(*names: str) -> bool:
     )
 
 
+_PAYS = ("AWS_REQUESTER_PAYS", "AWS_REQUEST_PAYER")
+
+
+def _unsigned_url(bucket: str) -> str | None:
+    """The URL of a bucket whose requests are not signed; None where they are."""
+    if not _says_yes("AWS_SKIP_SIGNATURE"):
+        return None
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    named = next(filter(None, map(os.environ.get, reversed(_ENDPOINTS))), None)
+    return f"{(named or f'https://s3.{region}.amazonaws.com').rstrip('/')}/{bucket}"
+
+
 def _bucket(address: Address, client: ClientConfig, retries: RetryConfig) -> ObjectStore:
-    from obstore.store import AzureStore, GCSStore, S3Store
+    from obstore.store import AzureStore, GCSStore
 
     if address.scheme == "gs":
         return GCSStore(address.bucket, client_options=client, retry_config=retries)
     if address.scheme == "az":
         return AzureStore(address.bucket, client_options=client, retry_config=retries)
+    return _s3(address, client, retries, {})
+
+
+def _s3(
+    address: Address, client: ClientConfig, retries: RetryConfig, settings: dict[str, Any]
+) -> S3Store:
+    from obstore.store import S3Store
+
     # Delete one by one: the answer to a bulk request that is refused has no status.
-    options = {**_aws_profile(), "disable_bulk_delete": True}
-    if _says_yes("AWS_REQUESTER_PAYS", "AWS_REQUEST_PAYER"):
+    options = {**_aws_profile(), "disable_bulk_delete": True, **settings}
+    if _says_yes(*_PAYS):
         options["request_payer"] = True
     return S3Store(address.bucket, client_options=client, retry_config=retries, **options)
 

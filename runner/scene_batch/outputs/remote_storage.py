@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +13,7 @@ from scene_batch.object_store.address import Address
 from scene_batch.object_store.asking import FIRST_SECONDS, ask
 from scene_batch.object_store.causes import cause_of
 from scene_batch.object_store.stores import Stores
+from scene_batch.scratch import Scratch
 from scene_batch.tables.names import FINISHED, JOB, RECORD, is_part
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ class RemoteStorage:
         self._first = stores.open(address, "short")
         self._store = stores.open(address, "long")
         self.scratch = Path()
+        self._held: Scratch | None = None
 
     def check(self) -> None:
         """Refuse a folder that cannot be read soon, or that holds what no run wrote."""
@@ -70,11 +70,14 @@ class RemoteStorage:
 
     def hold(self) -> None:
         """Make the scratch folder; a store has no lock to hold, see ``create``."""
-        self.scratch = Path(tempfile.mkdtemp(prefix="scene-batch-"))
+        self._held = Scratch()
+        self.scratch = self._held.path
 
     def release(self) -> None:
         """Delete the scratch folder."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        if self._held is not None:
+            self._held.remove()
+            self._held = None
 
     def names(self) -> list[str]:
         """What is in the folder, sorted."""

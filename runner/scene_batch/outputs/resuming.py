@@ -50,7 +50,9 @@ def resume(publisher: Publisher, plan: Plan, overwrite: bool, restart: bool) -> 
     _refuse_another(publisher, plan, identity, record)
     # In a store, the table that is there may be the finished run's own.
     if storage.exists() and not overwrite and (record is None or storage.is_exclusive):
-        remedy = ": replace it with --overwrite, or add what is new with --update"
+        remedy = ": replace it with --overwrite"
+        if publisher.name.endswith(".parquet") and "shards" not in plan.identity:  # not of a merge
+            remedy += ", or add what is new with --update"
         raise OutputExistsError(publisher.name, remedy)
     if record is not None:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
+from scene_batch.object_store.address import hidden
 from scene_batch.outputs.saved import SavedOutput
 from scene_batch.outputs.saved_photos import SavedPhoto
 from scene_batch.pipeline.front import Front
@@ -63,12 +64,15 @@ def _changed(
     changed = {}
     for index, (photo, source) in enumerate(saved):
         key = ImageRef(photo.path, position=Position(source)).order_key
-        while (ref := photos.peek()) is not None and _is_before(ref, source, key):
+        while (ref := photos.peek()) is not None:
+            if _is_the_same(ref, source, photo.path):
+                work.pass_over(next(photos))
+                if photo.has_changed(ref):
+                    changed[index] = ref
+                break
+            if not _is_before(ref, source, key):
+                break
             work.pass_over(next(photos))  # it has appeared since
-        if ref is not None and _is_the_same(ref, source, photo.path):
-            work.pass_over(next(photos))
-            if photo.has_changed(ref):
-                changed[index] = ref
     return changed
 
 
@@ -89,4 +93,4 @@ def _is_the_same(ref: ImageRef, source: int, path: str) -> bool:
     """Whether a photo is that of a saved row; a list has not changed, so the next line's is."""
     if ref.position.source != source:
         return False
-    return ref.position.line is not None or ref.path == path
+    return ref.position.line is not None or path in (ref.path, hidden(ref.path))

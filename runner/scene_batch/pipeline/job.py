@@ -48,6 +48,8 @@ class Job:
     """What is taken of directories and prefixes."""
     shard: Shard | None = None
     """Classify only the photos of this shard; None: all."""
+    hide_queries: bool = False
+    """Write a digest in place of the query of a URL, which may be a signature, into the table."""
     limit: int | None = None
     """Stop after this many photos."""
     workers: int | None = None

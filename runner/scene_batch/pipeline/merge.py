@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from scene_batch.errors import AccountingError, TableError
-from scene_batch.object_store.address import shown
+from scene_batch.object_store.address import hidden, shown
 from scene_batch.outputs.opening import open_output
 from scene_batch.outputs.plan import Plan, fingerprint
 from scene_batch.pipeline.advice import bottleneck
@@ -38,6 +38,7 @@ _SAME_SETTINGS = (
     "follow_links",
     "exclude",
     "skip_unlistable",
+    "hide_queries",
     "limit",
     "top_k",
     "precision",
@@ -168,11 +169,12 @@ def _check_lists(table: RunTable) -> dict[int, FileList]:
 def _merged(tables: Sequence[RunTable], lists: Mapping[int, FileList]) -> Iterator[Row]:
     """All rows in the order of one run, each checked to be in the right shard, once."""
     rows = [_checked(table, len(tables)) for table in tables]
+    hides = bool(tables[0].record["settings"].get("hide_queries"))
     for source in range(len(tables[0].record["settings"]["sources"])):
         lengths = [table.record["photos_per_source"][source] for table in tables]
         of_source = [islice(iterator, n) for iterator, n in zip(rows, lengths, strict=True)]
         listed = lists.get(source)
-        ordered = _by_list(of_source, listed) if listed else _by_path(of_source)
+        ordered = _by_list(of_source, listed, hides) if listed else _by_path(of_source)
         for number, row in enumerate(ordered, 1):
             yield moved(row, Position(source, number if listed else None))
 
@@ -204,11 +206,12 @@ def _path(row: Row) -> bytes:
     return os.fsencode(row.ref.path)
 
 
-def _by_list(shards: Sequence[Iterator[Row]], names: FileList) -> Iterator[Row]:
+def _by_list(shards: Sequence[Iterator[Row]], names: FileList, hide_queries: bool) -> Iterator[Row]:
     for ref in names.refs():
-        row = next(shards[shard_index(ref.path, len(shards))], None)
-        if row is None or printable(row.ref.path) != printable(ref.path):
-            raise TableError(f"the shards do not hold {ref.path!r} where @{names.name} has it")
+        path = hidden(ref.path) if hide_queries else ref.path
+        row = next(shards[shard_index(path, len(shards))], None)
+        if row is None or printable(row.ref.path) != printable(path):
+            raise TableError(f"the shards do not hold {path!r} where @{names.name} has it")
         yield row
 
 

@@ -17,7 +17,7 @@ from itertools import islice
 
 from scene_batch.errors import AccountingError, OutputBusyError, SceneBatchError, SourceError
 from scene_batch.model.predictor import Predictor
-from scene_batch.object_store.address import shown, unique
+from scene_batch.object_store.address import hidden, shown, unique
 from scene_batch.object_store.stores import Stores
 from scene_batch.outputs.opening import Output, open_output
 from scene_batch.outputs.plan import Plan, fingerprint
@@ -49,6 +49,7 @@ def open_sources(job: Job) -> Listing:
         lists_as=job.lists_as,
         shard=job.shard,
         selection=job.selection,
+        hide_queries=job.hide_queries,
     )
 
 
@@ -119,7 +120,8 @@ def run(
             )
         items = islice(work, None if job.limit is None else job.limit - saved)
         with closing(engine.rows(items, tally)) as batches:
-            for _ in _write(batches, output, StormGuard(job.storm), guard):
+            rows = map(_hide_queries, batches) if job.hide_queries else batches
+            for _ in _write(rows, output, StormGuard(job.storm), guard):
                 front.update(tally)
         if not tally.rows:
             work.refuse_nothing()
@@ -147,6 +149,10 @@ def _renewed(
             yield from storm.sift(rows)
             storm.check()
     yield from storm.rest()
+
+
+def _hide_queries(rows: list[Row]) -> list[Row]:
+    return [replace(row, ref=replace(row.ref, path=hidden(row.ref.path))) for row in rows]
 
 
 def _write(
@@ -185,6 +191,7 @@ def _identity(
         "lists": listing.lists,
         **job.lists_as.to_json(),
         **job.selection.to_json(),
+        **({"hide_queries": True} if job.hide_queries else {}),
         "shard": job.shard and str(job.shard),
         "limit": job.limit,
         "model": session.sha256,
@@ -227,6 +234,7 @@ def _record(
             "lists": listing.lists,
             **job.lists_as.to_json(),
             **job.selection.to_json(),
+            **({"hide_queries": True} if job.hide_queries else {}),
             "shard": job.shard and str(job.shard),
             "limit": job.limit,
             "read_timeout": job.read_timeout,

@@ -207,6 +207,8 @@ def table_to_update(job: Job, predictor: Predictor) -> RunTable | None:
         table = RunTable.open(job.output_name)
     except TableError as error:
         raise OutputError(f"{error}; replace it with --overwrite") from None
+    if table.record["settings"].get("hide_queries"):
+        raise OutputError(f"{table.name!r} was made with --hide-queries: {_NOTHING_TO_ASK_FOR}")
     _check_kind(table, predictor, job.shard)
     _check_selection(table, job.selection)
     if not job.update:
@@ -265,11 +267,18 @@ def _selection(record: Mapping[str, Any]) -> Selection:
     return Selection.from_json(record["settings"])
 
 
+_NOTHING_TO_ASK_FOR = (
+    "rows without their queries cannot be matched or read again; make the table anew by --overwrite"
+)
+
+
 def _check(job: Job) -> None:
     if not job.output_name.endswith(".parquet"):
         raise UsageError(
             f"--update and --retry-unreadable need a .parquet, not {job.output_name!r}"
         )
+    if job.hide_queries:
+        raise UsageError(f"--update, --retry-unreadable and --hide-queries: {_NOTHING_TO_ASK_FOR}")
     if job.limit is not None:
         raise UsageError("--limit would lose rows with --update or --retry-unreadable; drop it")
     lists = [source for source in job.sources if source.startswith("@")]

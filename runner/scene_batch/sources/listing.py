@@ -10,7 +10,14 @@ from types import ModuleType
 from typing import TypeAlias
 
 from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
-from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url, shown, unique
+from scene_batch.object_store.address import (
+    BUCKET_SCHEMES,
+    Address,
+    hidden,
+    is_url,
+    shown,
+    unique,
+)
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Position, printable
 from scene_batch.sources.directory import Directory, image_ref, with_slashes
@@ -41,6 +48,8 @@ class Listing:
     shard: Shard | None = None
     """Yield only the photos of this shard; None: all."""
     selection: Selection = EVERYTHING
+    hide_queries: bool = False
+    """Whether the table's paths, by which shards are told apart, have no queries."""
     ignored: Ignored = field(init=False)
     found: int = field(init=False, default=0)
     """Photos yielded so far."""
@@ -97,7 +106,8 @@ class Listing:
         """Yield the photos in order; one that a list names twice comes twice."""
         for ref in self._refs():
             self.seen += 1
-            if self.shard is None or self.shard.holds(ref.path):
+            path = hidden(ref.path) if self.hide_queries else ref.path
+            if self.shard is None or self.shard.holds(path):
                 self.found += 1
                 yield ref
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import chain, count
+from itertools import count
 from typing import TYPE_CHECKING
 
 from scene_batch.errors import SourceError
@@ -16,15 +18,12 @@ from scene_batch.object_store.stores import Stores
 from scene_batch.read_ahead import read_ahead
 from scene_batch.records import ImageRef, Position
 from scene_batch.sources.directory import has_photo_suffix
+from scene_batch.sources.pages import Pages
 from scene_batch.sources.selection import EVERYTHING, Ignored, Selection
 from scene_batch.threads import Pool
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
-    from obstore.store import ObjectStore
-
-_PAGE = 1000
-"""Keys that are taken from a listing at a time: as many as stores send at once."""
 
 
 @dataclass(slots=True)
@@ -49,12 +48,13 @@ class Prefix:
         Raises:
             SourceError: The prefix cannot be listed.
         """
-        from obstore.exceptions import BaseError
+        from obstore.exceptions import BaseError, InvalidPathError
 
         store = self.stores.open(self._address, "short")
 
         def first_keys() -> None:
-            next(iter(store.list(self._address.key or None, chunk_size=1)), None)
+            with suppress(InvalidPathError):  # it answers: a key is strange
+                next(iter(store.list(self._address.key or None, chunk_size=1)), None)
 
         try:
             ask(first_keys, seconds=FIRST_SECONDS)
@@ -105,7 +105,7 @@ class Prefix:
 
         # obstore's own retries are off: ``ask`` repeats a page, and serves signals meanwhile.
         store = self.stores.open(self._address, "none")
-        pages = _Pages(store, self._address.key or None, last)
+        pages = Pages(self._address, store, self.stores, last)
         # In a thread, a page ahead, so that nobody waits for the store at the end of each page.
         with Pool(1) as pool:
             ahead = read_ahead(lambda _: pool.submit(lambda: ask(pages.next)), count(), depth=2)
@@ -117,45 +117,6 @@ class Prefix:
             except (BaseError, OSError) as error:
                 why = _cannot_list(self.url, cause_of(error))
                 raise SourceError(f"{why}; then the same command continues") from None
-
-
-@dataclass(slots=True)
-class _Pages:
-    """A listing that can be asked for again behind the last key that came."""
-
-    store: ObjectStore
-    prefix: str | None
-    last: str | None
-    _stream: Iterator[Sequence[ObjectMeta]] | None = None
-
-    def next(self) -> Sequence[ObjectMeta] | None:
-        """The next page, without markers; None at the end."""
-        try:
-            if self._stream is None:
-                stream = self.store.list(self.prefix, offset=self.last, chunk_size=_PAGE)
-                self._stream = iter(stream)
-            page = next(self._stream, ())
-            markers = {meta["path"] for meta in page if self._is_marker(meta)}
-        except BaseException:
-            self._stream = None
-            raise
-        if not page:
-            return None
-        self.last = max(chain([self.last or ""], (meta["path"] for meta in page)))
-        return [meta for meta in page if meta["path"] not in markers or meta["size"]]
-
-    def _is_marker(self, meta: ObjectMeta) -> bool:
-        """Whether an object without bytes is a directory marker ``x.jpg/``, not a photo."""
-        if meta["size"] or not has_photo_suffix(meta["path"].encode()):
-            return False
-        try:
-            self.store.head(meta["path"])
-        except FileNotFoundError:
-            return True
-        except Exception as error:
-            if cause_of(error).kind != "forbidden":  # reading it will give a row that says so
-                raise
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,15 +175,18 @@ def _cannot_list(url: str, cause: Cause) -> SourceError:
 
 
 def _hidden_end(key: str, start: int) -> int | None:
-    """The end of the first segment behind ``start`` that begins with a dot; None without one."""
-    if key.startswith(".", start):
-        begin = start
-    elif (dot := key.find("/.", start)) >= 0:
-        begin = dot + 1
-    else:
+    """The end of the first segment behind ``start`` that is hidden; None without one."""
+    if not (key.startswith(".", start) or key.find("/.", start) >= 0):
         return None
-    end = key.find("/", begin)
+    found = _HIDDEN_SEGMENT.search(key, start)
+    if found is None:
+        return None
+    end = key.find("/", found.end())
     return len(key) if end < 0 else end + 1
+
+
+_HIDDEN_SEGMENT = re.compile(r"(?:(?<=/)|^)\.(?!\.?(?:/|\Z))")
+"""Begins with a dot, and is not all of one or two, which are no names but may be in a key."""
 
 
 def _passed_over(start: int, selection: Selection) -> Callable[[str], tuple[int, Ignored] | None]:
@@ -243,7 +207,7 @@ def _passed_over(start: int, selection: Selection) -> Callable[[str], tuple[int,
         begin = len(clear) if clear and clear == folder else start
         while begin < len(key):
             end = key.find("/", begin) + 1 or len(key)
-            if key.startswith(".", begin):
+            if _HIDDEN_SEGMENT.match(key, begin):
                 return end, _HIDDEN
             if excludes(key[start:end]):
                 return end, _EXCLUDED

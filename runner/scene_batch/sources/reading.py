@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scene_batch.errors import StoreError, UsageError
 from scene_batch.memory import needs_too_much, photo_memory
-from scene_batch.object_store.address import BUCKET_SCHEMES, is_url
+from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url
 from scene_batch.object_store.asking import ask_here
 from scene_batch.object_store.causes import Cause, ShortReadError, cause_of
+from scene_batch.object_store.signed import can_be_asked_for, is_strange
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Unreadable, UnreadableCode
 from scene_batch.sources.prefix import microseconds
@@ -78,13 +79,20 @@ class Reader:
             fetched = ask_here(once, seconds=self._stores.timeout * _RETRY_SHARE)
         except (UsageError, ValueError) as error:  # a line that is no URL, or not one for photos
             fetched = Fetched(ref, Unreadable(ref, "bad_path", str(error)))
-        except StoreError as error:
-            fetched = Fetched(ref, _not_opened(ref, error))
+        except StoreError as error:  # the environment's fault
+            fetched = Fetched(ref, Unreadable(ref, "fetch_failed", str(error), by_storage=True))
         except (BaseError, OSError) as error:
             fetched = Fetched(ref, _unreadable(ref, cause_of(error)))
         return fetched._replace(retries=attempts - 1)
 
     def _get_once(self, ref: ImageRef) -> Fetched:
+        if not _in_bucket(ref):
+            Address.parse(ref.path)
+            return self._get_from_web(ref, ref.path)
+        bucket, _, key = ref.path.removeprefix("s3://").partition("/")
+        if is_strange(key.removesuffix("/")) and can_be_asked_for(key) and _in_s3(ref):
+            Address.parse(f"s3://{bucket}")
+            return self._get_from_web(ref, self._stores.signer(bucket).object(key))
         store, key = self._stores.find(ref.path)
         if ref.path.endswith("/") and key:
             return Fetched(ref, Unreadable(ref, "not_a_file", "a folder"))
@@ -94,6 +102,16 @@ class Reader:
             return Fetched(ref, Unreadable(ref, "too_large", reason))
         data = bytes(answer.bytes())
         return Fetched(_as_read(ref, answer.meta, len(data)), data)
+
+    def _get_from_web(self, ref: ImageRef, url: str) -> Fetched:
+        most = min(MAX_BYTES, self._most // _REMOTE_COPIES)
+        answer = self._stores.web.get(url, most)
+        if answer.data is None:
+            size = answer.size or most + 1
+            reason = _too_large(size, _REMOTE_COPIES * size, self._most)
+            return Fetched(ref, Unreadable(ref, "too_large", reason))
+        moment = _moment(answer.headers.get("Last-Modified"))
+        return Fetched(replace(ref, size_bytes=len(answer.data), modified_at=moment), answer.data)
 
 
 _CODES: dict[str, UnreadableCode] = {
@@ -115,11 +133,8 @@ def _unreadable(ref: ImageRef, cause: Cause) -> Unreadable:
     return Unreadable(ref, _CODES.get(cause.kind, "fetch_failed"), cause.text, by_storage)
 
 
-def _not_opened(ref: ImageRef, error: StoreError) -> Unreadable:
-    """A store is not opened for the environment's sake; a server of the web for the URL's."""
-    if _in_bucket(ref):
-        return Unreadable(ref, "fetch_failed", str(error), by_storage=True)
-    return Unreadable(ref, "bad_path", str(error))
+def _in_s3(ref: ImageRef) -> bool:
+    return ref.path.startswith("s3://")
 
 
 def _in_bucket(ref: ImageRef) -> bool:
@@ -139,7 +154,7 @@ def _as_read(ref: ImageRef, meta: ObjectMeta, size: int) -> ImageRef:
     same = ref.modified_at is not None and moment == ref.modified_at // 1_000_000 * 1_000_000
     if same and size == ref.size_bytes:
         return ref
-    return replace(ref, size_bytes=size, modified_at=moment)
+    return replace(ref, size_bytes=size, modified_at=moment, e_tag=meta["e_tag"])
 
 
 def _too_large(size: int, need: int, most: int) -> str:
@@ -147,6 +162,16 @@ def _too_large(size: int, need: int, most: int) -> str:
     if size > MAX_BYTES:
         return f"{size} bytes are over {MAX_BYTES}"
     return needs_too_much(need, most) if need > most else ""
+
+
+def _moment(text: str | None) -> int | None:
+    """A date of HTTP in microseconds since 1970 UTC; None where it is none."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return microseconds(parsedate_to_datetime(text or ""))
+    except (ValueError, TypeError, OverflowError):  # TypeError: it names no zone
+        return None
 
 
 def _not_a_file(ref: ImageRef) -> Unreadable:

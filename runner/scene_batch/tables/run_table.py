@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from scene_batch.object_store.asking import ask
 from scene_batch.object_store.causes import cause_of
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import Row
+from scene_batch.scratch import Scratch
 from scene_batch.tables.names import RECORD, is_part
 from scene_batch.tables.parquet_file import batches
 from scene_batch.tables.run_record import RunRecord
@@ -55,16 +54,16 @@ class RunTable:
         """
         if not is_url(name):
             return cls._read(name, Path(name), _local_state(name))
-        folder = tempfile.mkdtemp(prefix="scene-batch-")
+        scratch = Scratch()
         try:
             with _telling(name):
                 meta = ask(lambda: _head(name))
-                path = _fetch(name, meta, Path(folder))
+                path = _fetch(name, meta, scratch.path)
             table = cls._read(name, path, _remote_state(meta))
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)  # a thread may still write into it
+            scratch.remove()
             raise
-        weakref.finalize(table, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(table, scratch.remove)
         return table
 
     @classmethod

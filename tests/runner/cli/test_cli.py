@@ -160,7 +160,7 @@ _RUN = ["run", "{photos}", "--model", "{model}", "--out", "{tmp}/p.parquet"]
         ([*_RUN[:-1], "/dev/full"], 2, "the suffix decides the format"),
         ([*_RUN, "--workers", "²"], 2, "neither auto nor a number from 1 to 1024"),
         ([*_RUN, "--read-timeout", "1e10"], 2, "is not a time such as 60s"),
-        (["run", "{tmp}/" + 300 * "n", "--out", "{tmp}/p.csv"], 1, "File name too long"),
+        (["run", "{tmp}/" + 300 * "n", "--out", "{tmp}/p.csv"], 1, "no such file or directory"),
         (["run", "{tmp}/circle.jpg", "{photos}", "--out", "{tmp}/gone/p.csv"], 1, "no such folder"),
         (["run", "@{tmp}/wide.csv", "--out", "{tmp}/p.csv"], 1, "is not CSV"),
         (["run", "@{tmp}/numbers.parquet", "--out", "{tmp}/p.csv"], 1, "is not of type string"),

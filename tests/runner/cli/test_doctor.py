@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from buckets import Bucket
+from faults import Fault
 from scene_batch.cli import main
 from scene_batch.model import model_file
 from support import scene_batch, with_scale
@@ -45,6 +47,18 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert code == 1
     assert "folder: WRONG: " in text
     assert "1 of 6 checks failed" in text
+
+
+def test_a_bucket(bucket: Bucket) -> None:
+    bucket.put("in/a.jpg", b"x")
+    code, text = _doctor("--folder", f"{bucket.url}/in")
+    assert (code, bucket.keys()) == (0, ["in/a.jpg"])
+    assert f"folder: '{bucket.url}/in' takes tables" in text
+    bucket.front.decide = lambda r: Fault(403, "AccessDenied") if r.method == "PUT" else None
+    code, text = _doctor("--folder", f"{bucket.url}/in")
+    assert code == 1
+    assert "folder: WRONG: cannot write" in text
+    assert "access denied" in text
 
 
 def test_an_embedded_model_that_computes_something_else(

@@ -114,7 +114,7 @@ def test_faults_of_photos_are_rows_and_end_no_run(
         bucket.put(f"{number}.png")
         lines += [f"circle{number}.jpg", f"{bucket.url}/{number}.png", f"{number:0300}.jpg"]
         lines += [
-            f"{bucket.url}/a//{number}.jpg",
+            f"{bucket.url}/a/../{number}.jpg",
             f"http://h:99999/{number}.jpg",
             f"ftp://{number}",
         ]

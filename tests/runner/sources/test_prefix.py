@@ -11,7 +11,6 @@ import pytest
 
 from buckets import Bucket
 from faults import CUT, Fault, Request, slow_down
-from scene_batch.errors import SourceError
 from scene_batch.model.predictor import Predictor
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
@@ -19,7 +18,7 @@ from scene_batch.pipeline.run import run
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import Reader
 from scene_batch.sources.shard import Shard
-from support import Watch, paths_of, save_shade
+from support import Watch, paths_of, rows_of, save_shade
 
 ODD_NAMES = [
     "a b.jpg",
@@ -98,19 +97,61 @@ def test_directory_markers_are_no_photos_and_empty_objects_are(bucket: Bucket) -
         assert [r.path for r in rest] == [r.path for r in refs[number + 1 :]]
 
 
-@pytest.mark.parametrize("key", ["b//x.jpg", "b/./x.jpg", "b/../x.jpg", "b/x.jpg//"])
-def test_a_key_that_cannot_be_read_stops_the_listing_by_its_name(
-    key: str, bucket: Bucket, colours: Predictor, tmp_path: Path
+STRANGE = ["b//x.png", "b/x.png//y.png", "c\td.png", "e\x7ff.png", "/lead.png", "g\t+ %2F.png"]
+NAMELESS = ["b/../x.png", "b/./x.png", ".."]
+"""Keys that no URL can name."""
+
+
+def test_strange_keys_are_rows_and_end_no_listing(
+    bucket: Bucket, colours: Predictor, tmp_path: Path
 ) -> None:
-    for number in range(3):
-        bucket.put(f"a/{number}.jpg", b"x")
-    bucket.put(key, b"x")
-    bucket.put("c/x.jpg", b"x")
+    photo = save_shade(tmp_path / "x.png", 5).read_bytes()
+    plain = [f"p/{number:04}.png" for number in range(1010)]
+    for key in plain:
+        bucket.put(key, b"x")
+    good = ["a.png", *STRANGE, "z.png"]
+    for key in [*good, *NAMELESS]:
+        bucket.put(f"p/{key}", photo)
+    for key in ("p/b//notes.txt", "p/.hid//x.png", "p/folder/", "p/folder.png/"):
+        bucket.put(key, b"" if key.endswith("/") else b"x")
+    listing = Listing([f"{bucket.url}/p"])
+    refs = list(listing)
+    names = [ref.path.removeprefix(f"{bucket.url}/") for ref in refs]
+    assert names == sorted([*plain, *(f"p/{key}" for key in [*good, *NAMELESS[:2]])])
+    assert (listing.ignored.hidden, listing.ignored.other) == (1, 2)
+    for number in (*range(3), *range(1008, len(refs))):
+        rest = Listing([f"{bucket.url}/p"], after=refs[number])
+        assert list(rest) == refs[number + 1 :]
+        assert rest.ignored == listing.ignored
+    bucket.delete(*plain)
     out = tmp_path / "p.parquet"
-    with pytest.raises(SourceError, match=rf"the key '{key.rstrip('/')}") as caught:
-        run(Job((bucket.url,), str(out)), colours)
-    assert "rename it" in str(caught.value)
-    assert not out.exists()
+    record = run(Job((f"{bucket.url}/p",), str(out)), colours)
+    rows = {row["path"].removeprefix(f"{bucket.url}/p/"): row for row in rows_of(out)}
+    assert {key: rows[key]["error"] for key in good} == dict.fromkeys(good)
+    assert {rows[key]["size_bytes"] for key in good} == {len(photo)}
+    assert all((rows[key]["error"] or "").startswith("bad_path: ") for key in NAMELESS[:2])
+    assert record.photos == len(good) + 2
+
+
+def test_a_page_by_a_signed_url_that_breaks_off_is_asked_for_again(bucket: Bucket) -> None:
+    for number in range(1100):
+        bucket.put(f"{number:04}//x.png")
+
+    def decide(request: Request) -> Fault | None:
+        signed = "X-Amz-Signature" in request.query
+        return (CUT, slow_down(), None)[request.number % 3] if signed else None
+
+    bucket.front.decide = decide
+    assert paths_of(bucket.url) == [f"{bucket.url}/{number:04}//x.png" for number in range(1100)]
+
+
+def test_strange_keys_of_a_public_bucket(bucket: Bucket, aws: pytest.MonkeyPatch) -> None:
+    bucket.put("p/a//x.png", b"photo")
+    bucket.publish()
+    bucket.publish("p/a//x.png")
+    aws.setenv("AWS_SKIP_SIGNATURE", "true")
+    (ref,) = Listing([f"{bucket.url}/p"])
+    assert Reader().read(ref).data == b"photo"
 
 
 def test_a_listing_goes_on_behind_the_last_photo(bucket: Bucket) -> None:

@@ -1,0 +1,32 @@
+"""Names of files and classes do not steer a terminal; tables and JSON keep them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from support import rows_of, save_colour_model, save_photo, scene_batch
+
+NAME = "a\x1b[31m\x9b2J\u202e"
+ESCAPED = rb"a\x1b[31m\x9b2J\u202e"
+
+
+def test_names_are_escaped_where_people_read_and_kept_in_tables(tmp_path: Path) -> None:
+    model = save_colour_model(tmp_path / "m.onnx", classes=(NAME, "green", "blue"))
+    photo = save_photo(tmp_path / f"{NAME}.png")
+    out = tmp_path / "p.parquet"
+    said = scene_batch("run", photo, "--out", out, "--model", model)
+    assert ESCAPED + b" 1; " in said.stderr
+    (row,) = rows_of(out)
+    assert (row["class"], row["path"]) == (NAME, os.fspath(photo))
+    card = scene_batch("inspect", model)
+    assert NAME in json.loads(card.stdout)["classes"]
+    page = scene_batch("inspect", model, "--markdown")
+    gone = scene_batch("run", f"{photo}/gone", "--out", out, "--overwrite")
+    limit = scene_batch("run", photo, "--out", out, "--limit", NAME)
+    assert (gone.returncode, limit.returncode) == (1, 2)
+    for text in (said.stderr, page.stdout, gone.stderr, limit.stderr):
+        assert b"\x1b" not in text
+        assert "\x9b" not in text.decode()
+        assert "\u202e" not in text.decode()
