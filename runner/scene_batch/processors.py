@@ -47,10 +47,22 @@ def _quota(folder: Path) -> float | None:
         return None
 
 
-def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def has_bf16(cpuinfo: Path = _CPUINFO) -> bool:
     """Whether the processor itself computes in bfloat16; without, it would only be slower."""
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(_features(cpuinfo))
+
+
+def has_avx2(cpuinfo: Path = _CPUINFO) -> bool:
+    """Whether the processor is known to have AVX2."""
+    return "avx2" in _features(cpuinfo)
+
+
+def _features(cpuinfo: Path) -> list[str]:
+    """The words that Linux says of the processors; none elsewhere."""
     try:
-        words = cpuinfo.read_text().split()
+        return cpuinfo.read_text().split()
     except OSError:
-        return False
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)
+        return []

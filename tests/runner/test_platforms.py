@@ -269,7 +269,7 @@ print(bool(reading._FLAGS & os.O_BINARY), type(reading.read(ImageRef(os.__file__
     ("error", "code"),
     [
         (PermissionError(errno.EACCES, "Permission denied"), "not_a_file"),
-        (OSError(errno.EINVAL, "Invalid argument"), "missing"),
+        (OSError(errno.EINVAL, "Invalid argument"), "bad_path"),
     ],
 )
 def test_what_windows_says_of_a_folder_and_of_no_name(

@@ -18,16 +18,27 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @provider_option
 @sha256_option
-def command(model: Path | None, provider: Provider, model_sha256: str | None) -> None:
+@click.option(
+    "--save-answers",
+    is_flag=True,
+    help="Put this provider's answers into MODEL: then verify compares with them, tightly.",
+)
+def command(
+    model: Path | None, provider: Provider, model_sha256: str | None, save_answers: bool
+) -> None:
     """Prove that MODEL still computes on this device what was trained; without MODEL, the embedded.
 
     It classifies the golden photos inside the file and compares with the probabilities stored at
-    export. Exit code 1 when one differs.
+    export; for an int8 file with those of the same provider, where the file holds them. Exit code 1
+    when one differs.
 
     \b
-    Example:
+    Examples:
       scene-batch verify m.onnx
+      scene-batch verify m.onnx --provider openvino --save-answers
     """
+    if save_answers and model is None:
+        raise click.UsageError("--save-answers writes into MODEL: name a file")
     from scene_batch.model import golden
     from scene_batch.model.compute_options import ComputeOptions
     from scene_batch.model.model_file import ModelFile
@@ -48,5 +59,24 @@ def command(model: Path | None, provider: Provider, model_sha256: str | None) ->
         f"{passed} of {len(results)} golden photos as exported"
         f" (tolerance {results[0].tolerance:g}, provider {predictor.session.provider})"
     )
+    provider = predictor.session.provider
+    if not golden.has_answers(predictor):
+        say(
+            f"the file holds no answers of {provider}, which rounds elsewhere than cpu: hence the"
+            " wide tolerance (verify --save-answers puts them in)"
+        )
     if passed < len(results):
         raise click.exceptions.Exit(1)
+    if save_answers:
+        _replace(predictor.session.path, golden.with_answers(predictor))
+        say(f"{str(predictor.session.path)!r} holds the answers of {provider} now")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = Path(f"{path}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

@@ -39,7 +39,9 @@ class GoldenVector:
     trained: tuple[float, ...]
     """Keras' probabilities, in class index order."""
     exported: tuple[float, ...]
-    """This file's own probabilities, computed where it was exported."""
+    """This file's own probabilities, computed where it was exported, by the provider ``cpu``."""
+    by_provider: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Its probabilities by another provider, where that has computed them."""
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that ``from_json`` reads."""
@@ -48,6 +50,7 @@ class GoldenVector:
             "pixels_sha256": self.pixels_sha256,
             "trained": list(self.trained),
             "exported": list(self.exported),
+            **({"by_provider": dict(self.by_provider)} if self.by_provider else {}),
         }
 
     @classmethod
@@ -58,6 +61,9 @@ class GoldenVector:
             pixels_sha256=value["pixels_sha256"],
             trained=tuple(value["trained"]),
             exported=tuple(value["exported"]),
+            by_provider={
+                provider: tuple(answer) for provider, answer in value.get("by_provider", {}).items()
+            },
         )
 
 
@@ -140,7 +146,7 @@ class ModelCard:
                 calibration=values["calibration"],
                 golden=tuple(GoldenVector.from_json(vector) for vector in values["golden"]),
             )
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_REASON]
             raise ModelError(
                 f"{str(path)!r} has damaged metadata ({reason}); export it again"
@@ -162,9 +168,8 @@ def _check_types(values: Mapping[str, Any]) -> None:
         if not isinstance(values[key], str) or not _is_one_line(values[key]):
             raise ValueError(f"{key} is not a line of text")
     for vector in values["golden"]:
-        if not _is_answer(vector["exported"], classes) or not _is_answer(
-            vector["trained"], classes
-        ):
+        answers = [vector["exported"], vector["trained"], *vector.get("by_provider", {}).values()]
+        if not all(_is_answer(answer, classes) for answer in answers):
             raise ValueError("a golden vector has not one probability for each class")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 
+from scene_batch.errors import ModelError
 from scene_batch.model import golden
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
@@ -56,3 +58,46 @@ def test_int8_rounds_elsewhere_on_other_providers_and_nothing_else_does(
     fp32 = Predictor.open(colour_model, ComputeOptions("cpu"))
     elsewhere = replace(fp32, session=replace(fp32.session, provider="openvino"))
     assert {result.tolerance for result in golden.check(elsewhere)} == {1e-4}
+
+
+def _elsewhere(path: Path) -> Predictor:
+    """The same file on a provider that is not here, and that computes as ``cpu`` does."""
+    opened = Predictor.open(path, ComputeOptions("cpu"))
+    return replace(opened, session=replace(opened.session, provider="openvino"))
+
+
+def test_answers_of_a_provider_are_put_into_the_file_and_compared_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_colour_model(tmp_path / "m.onnx", precision="int8")
+    before = onnx.load(path)
+    assert not golden.has_answers(_elsewhere(path))
+    path.write_bytes(golden.with_answers(_elsewhere(path)))
+    assert onnx.load(path).graph == before.graph
+    opened = _elsewhere(path)
+    assert golden.has_answers(opened)
+    for has_avx2, tolerance in ((True, 1e-3), (False, golden.OLDER_PROCESSOR)):
+        monkeypatch.setattr(golden, "has_avx2", lambda: has_avx2)  # noqa: B023 - used at once
+        results = golden.check(opened)
+        assert {result.tolerance for result in results} == {tolerance}
+        assert all(result.passed for result in results)
+    vectors = [replace(v, by_provider={"openvino": v.exported[::-1]}) for v in opened.card.golden]
+    other = _elsewhere(save_colour_model(tmp_path / "o.onnx", precision="int8", golden=vectors))
+    assert not all(result.passed for result in golden.check(other))
+
+
+def test_answers_are_not_saved_where_that_would_prove_nothing(
+    colour_model: Path, tmp_path: Path
+) -> None:
+    before = colour_model.read_bytes()
+    for words, message in (
+        ([], b"--save-answers writes into MODEL"),
+        ([colour_model], b"the file has the answers of cpu since its export"),
+    ):
+        done = scene_batch("verify", *words, "--save-answers", "--provider", "cpu")
+        assert done.returncode in (1, 2)
+        assert message in done.stderr
+    assert colour_model.read_bytes() == before
+    altered = with_scale(colour_model, -1, tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=r"not as exported here|no digest"):
+        golden.with_answers(_elsewhere(altered))

@@ -136,7 +136,7 @@ def test_a_finished_run_is_done_only_for_its_own_job_and_with_its_table(
     out = f"{bucket.url}/{name}" if where == "remote" else f"{tmp_path}/{name}"
     job, other = Job((str(sixty),), out), Job((str(sixty),), out, limit=7)
 
-    def killed(ledger: Ledger) -> None:
+    def killed(ledger: Ledger, *_: object) -> None:
         if where == "remote":
             ledger._storage.delete(["job.json"])
         raise KeyboardInterrupt

@@ -199,7 +199,7 @@ def test_another_folder_of_the_same_name_is_another_job(
     monkeypatch.chdir(tmp_path)
     break_off(job, colours, 40)
     monkeypatch.chdir(tmp_path / "other")
-    with pytest.raises(LedgerError, match=r"another where \(then \[.*/photos.*now .*/other/photos"):
+    with pytest.raises(LedgerError, match=r"another where \(then \["):
         run(job, colours)
     monkeypatch.chdir(tmp_path)
     assert run(Job(("./photos//",), job.out), colours).attempts == 2  # the same by another spelling
