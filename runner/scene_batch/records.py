@@ -66,22 +66,12 @@ _YEAR_1, _YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where in its job a photo was found; a continued run begins behind the last one saved."""
+    """Where in its job a photo was found."""
 
     source: int = 0
     """Number of the source, from 0, in the order typed."""
     line: int | None = None
     """Line of a list, from 1; None where the path orders the photos."""
-    hidden: int = 0
-    """Hidden names that were skipped before it."""
-    other: int = 0
-    """Files without a photo's suffix that were skipped before it."""
-    excluded: int = 0
-    """Files and folders that were left out before it as the job says."""
-    links: int = 0
-    """Links that were not followed before it."""
-    unlistable: int = 0
-    """Folders before it that could not be listed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ def open_sources(job: Job) -> Listing:
         stores=Stores(job.read_timeout),
         lists_as=job.lists_as,
         shard=job.shard,
+        out=job.output_name,
         selection=job.selection,
         hide_queries=job.hide_queries,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from scene_batch.errors import SourceError
 from scene_batch.records import ImageRef, Position, known_time
+from scene_batch.sources.own_files import OwnFiles
 from scene_batch.sources.selection import EVERYTHING, Ignored, Selection
 
 PHOTO_SUFFIXES = (
@@ -29,7 +30,8 @@ class Directory:
     selection: Selection = EVERYTHING
     others: Mapping[str, str] = field(default_factory=dict)
     """The job's other local sources: where each really is, and what was typed for it."""
-    _position: Position = field(init=False, default=Position())
+    own: OwnFiles | None = None
+    """What the job itself writes, which is no part of the source."""
     _excludes: Callable[[str], object] | None = field(init=False, repr=False)
     _roots: dict[tuple[int, int], str] = field(init=False, repr=False)
 
@@ -38,32 +40,25 @@ class Directory:
         self._excludes = self.selection.excludes()
         self._roots = {inode: name for real, name in self.others.items() if (inode := _inode(real))}
 
-    def refs(self, after: str | None = None) -> Iterator[ImageRef]:
-        """Yield the photos below, bytewise by path, those behind ``after`` where it is given.
-
-        Folders before ``after`` are not opened.
+    def refs(self) -> Iterator[ImageRef]:
+        """Yield the photos below, bytewise by path.
 
         Raises:
             SourceError: A directory below cannot be listed: its photos would be lost. Or a link
                 leads into another source: its photos would have two rows.
         """
-        self._pass_over(Ignored())
-        behind = b"" if after is None else os.fsencode(after)
+        position = Position(self.source)
         open_folders = [self._open(os.fsencode(self.root), ())]
         while open_folders:
             folder = open_folders[-1]
             if folder is None or (name := next(folder.names, None)) is None:
                 open_folders.pop()
-                if folder is not None:
-                    self._pass_over(folder.ignored)
                 continue
             path = folder.begin + name
-            if path <= behind and not behind.startswith(path):
-                continue
             if name.endswith(b"/"):
                 open_folders.append(self._open(path[:-1], open_folders))
-            elif path != behind:
-                yield image_ref(path, self._position)
+            else:
+                yield image_ref(path, position)
 
     def _open(self, path: bytes, above: Sequence[_Folder | None]) -> _Folder | None:
         """Read a folder's names; None if it is gone, one of those above it, or passed over."""
@@ -77,30 +72,33 @@ class Directory:
                 raise _meets(path, self._roots[inode])
             # By slashes on every system: paths, their order and shards are the same on all.
             begin = b"" if path == b"." else path.removesuffix(b"/") + b"/"
-            return _Folder(begin, inode, *self._names(path, begin))
+            return _Folder(begin, inode, self._names(path, begin, inode))
         except FileNotFoundError:
             if above:  # removed since its name was read: its photos are gone
                 return None
             raise _cannot_list(path, "it is gone", "") from None
         except OSError as error:
             if above and self.selection.skip_unlistable:
-                self._pass_over(Ignored(unlistable=1))
+                self.ignored.unlistable += 1
                 return None
             remedy = ", by --exclude or --skip-unlistable" if above else ""
             raise _cannot_list(path, error.strerror, remedy) from None
 
-    def _names(self, folder: bytes, begin: bytes) -> tuple[Iterator[bytes], Ignored]:
+    def _names(self, folder: bytes, begin: bytes, inode: tuple[int, int]) -> Iterator[bytes]:
         """The folders (with a closing slash) and photos of one directory, sorted bytewise.
 
         A folder sorts as its name plus the slash: so the whole walk is sorted by path, and a disk
         and a bucket give one order.
         """
-        names, ignored, excludes = [], Ignored(), self._excludes
+        names, ignored, excludes = [], self.ignored, self._excludes
+        own = self.own.names_in(inode) if self.own else frozenset()
         root = os.fsencode(self.root)
         below = begin if root == b"." else begin[len(root.removesuffix(b"/")) + 1 :]
         looks_at_links = bool(self.others) or not self.selection.follow_links
         with os.scandir(folder) as entries:
             for entry in entries:
+                if entry.name in own:
+                    continue
                 if entry.name.startswith(b"."):
                     ignored.hidden += 1
                     continue
@@ -115,7 +113,7 @@ class Directory:
                 else:
                     names.append(name)
         names.sort()
-        return _unpacked(b"\0".join(names)), ignored
+        return _unpacked(b"\0".join(names))
 
     def _follow(self, link: bytes) -> bool:
         """Whether a link is followed; SourceError if it leads into another source."""
@@ -127,11 +125,6 @@ class Directory:
                 raise _meets(link, name)
         return True
 
-    def _pass_over(self, ignored: Ignored) -> None:
-        """Count what a folder held besides photos, once it is done: then it is counted once."""
-        self.ignored.add(ignored)
-        self._position = self.ignored.position(self.source)
-
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
@@ -142,7 +135,6 @@ class _Folder:
     inode: tuple[int, int]
     names: Iterator[bytes]
     """Those not walked yet."""
-    ignored: Ignored
 
 
 def _unpacked(names: bytes) -> Iterator[bytes]:

@@ -79,8 +79,8 @@ class FileList:
         except OSError as error:
             raise self._unreadable(error) from None
 
-    def refs(self, after: int | None = None) -> Iterator[ImageRef]:
-        """Yield one reference for each line, in the list's order, those behind line ``after``.
+    def refs(self) -> Iterator[ImageRef]:
+        """Yield one reference for each line, in the list's order.
 
         Blank lines are ignored, but counted.
 
@@ -92,7 +92,7 @@ class FileList:
         paths = self._nulls if self.format.null else paths
         try:
             for line, path in enumerate(paths(), 1):
-                if line > (after or 0) and path.strip():
+                if path.strip():
                     yield reference(path, Position(self.source, line))
         except OSError as error:
             raise self._unreadable(error) from None

@@ -22,6 +22,7 @@ from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Position, printable
 from scene_batch.sources.directory import Directory, image_ref, with_slashes
 from scene_batch.sources.file_list import USUAL, FileList, ListFormat, reference
+from scene_batch.sources.own_files import OwnFiles
 from scene_batch.sources.prefix import Prefix, RemotePhoto, find_object
 from scene_batch.sources.reading import Fetched, Reader, read
 from scene_batch.sources.selection import EVERYTHING, Ignored, Selection, words
@@ -41,13 +42,13 @@ class Listing:
     """
 
     sources: Sequence[str]
-    after: ImageRef | None = None
-    """The last photo that is already done: listing begins behind it."""
     stores: Stores = field(default_factory=Stores)
     lists_as: ListFormat = USUAL
     shard: Shard | None = None
     """Yield only the photos of this shard; None: all."""
     selection: Selection = EVERYTHING
+    out: str = ""
+    """The name of the job's output, which is no part of a source; empty where there is none."""
     hide_queries: bool = False
     """Whether the table's paths, by which shards are told apart, have no queries."""
     ignored: Ignored = field(init=False)
@@ -66,13 +67,7 @@ class Listing:
             raise UsageError("no source: name a directory, a prefix, a photo or an @list")
         _refuse_overlap(self.names)
         self.ignored = Ignored()
-        self.go_behind(self.after)
         self._opened = [self._open(name, number) for number, name in enumerate(self.names)]
-
-    def go_behind(self, after: ImageRef | None) -> None:
-        """Begin behind a photo that is done."""
-        self.after = after
-        self.ignored.go_to(after.position if after else Position())
 
     @property
     def continuable(self) -> bool:
@@ -121,13 +116,8 @@ class Listing:
             )
 
     def _refs(self) -> Iterator[ImageRef]:
-        first = self.after.position.source if self.after else 0
-        for source in self._opened[first:]:
-            after = self.after if self.after and source.source == first else None
-            if isinstance(source, FileList):
-                yield from source.refs(after.position.line if after else None)
-            else:
-                yield from source.refs(after.path if after else None)
+        for source in self._opened:
+            yield from source.refs()
 
     def _open(self, name: str, number: int) -> Source:
         if name.startswith("@"):
@@ -136,7 +126,8 @@ class Listing:
             return self._open_remote(name, number)
         if os.path.isdir(name):  # noqa: PTH112 - False where the name is too long
             others = {os.path.realpath(other): other for other in self._local if other != name}
-            return Directory(name, self.ignored, number, self.selection, others)
+            own = OwnFiles.of(self.out)
+            return Directory(name, self.ignored, number, self.selection, others, own)
         if os.path.lexists(name):
             return SinglePhoto(name, number)
         raise SourceNotFoundError(f"no such file or directory: {name!r}; check the path")
@@ -146,7 +137,8 @@ class Listing:
             return RemotePhoto(name, number)
         if not self.sources[number].endswith("/") and (meta := find_object(name, self.stores)):
             return RemotePhoto(name, number, meta)
-        prefix = Prefix(name, self.ignored, self.stores, number, self.selection)
+        own = OwnFiles.of(self.out)
+        prefix = Prefix(name, self.ignored, self.stores, number, self.selection, own)
         prefix.check()
         return prefix
 
@@ -158,10 +150,9 @@ class SinglePhoto:
     path: str
     source: int
 
-    def refs(self, after: str | None = None) -> Iterator[ImageRef]:
-        """Yield it, unless it is done."""
-        if after is None:
-            yield image_ref(os.fsencode(self.path), Position(self.source))
+    def refs(self) -> Iterator[ImageRef]:
+        """Yield it."""
+        yield image_ref(os.fsencode(self.path), Position(self.source))
 
 
 Source: TypeAlias = Directory | FileList | Prefix | RemotePhoto | SinglePhoto

@@ -28,7 +28,7 @@ class Pages:
     address: Address
     store: ObjectStore
     stores: Stores
-    last: str | None
+    last: str | None = None
     _stream: Iterator[Sequence[ObjectMeta]] | None = None
     _by_signed_urls: bool = False
     _ended: bool = False

@@ -18,6 +18,7 @@ from scene_batch.object_store.stores import Stores
 from scene_batch.read_ahead import read_ahead
 from scene_batch.records import ImageRef, Position
 from scene_batch.sources.directory import has_photo_suffix
+from scene_batch.sources.own_files import OwnFiles
 from scene_batch.sources.pages import Pages
 from scene_batch.sources.selection import EVERYTHING, Ignored, Selection
 from scene_batch.threads import Pool
@@ -36,6 +37,8 @@ class Prefix:
     source: int = 0
     """The number of this source in its job."""
     selection: Selection = EVERYTHING
+    own: OwnFiles | None = None
+    """What the job itself writes, which is no part of the source."""
     _address: Address = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,35 +64,35 @@ class Prefix:
         except (BaseError, OSError) as error:
             raise _cannot_list(self.url, cause_of(error)) from None
 
-    def refs(self, after: str | None = None) -> Iterator[ImageRef]:
-        """Yield the photos under the prefix, bytewise by key, behind the path ``after`` if given.
+    def refs(self) -> Iterator[ImageRef]:
+        """Yield the photos under the prefix, bytewise by key.
 
         Raises:
             SourceError: The listing breaks off, holds a key that cannot be read, or has no order.
         """
-        last = None if after is None else after.removeprefix(f"{self._address.root}/")
+        last, position = "", Position(self.source)
         skip = len(self._address.key) + 1 if self._address.key else 0
         left_out = ""
         passed_over = _passed_over(skip, self.selection)
-        position = self.ignored.position(self.source)
-        for meta in self._objects(last):
+        for meta in self._objects():
             key, size = meta["path"], meta["size"]
-            if left_out and key.startswith(left_out):
+            if (left_out and key.startswith(left_out)) or self._is_own(key):
                 continue
             if (found := passed_over(key)) is not None:
                 end, why = found
                 left_out = key[:end].removesuffix("/") + "/"
                 self.ignored.add(why)
-                position = self.ignored.position(self.source)
             elif not has_photo_suffix(key.encode()):
                 if size:  # no directory marker
                     self.ignored.other += 1
-                    position = self.ignored.position(self.source)
-            elif last is not None and key <= last:
+            elif key <= last:
                 self._check_marker(key, size, last)
             else:
                 yield _ref(f"{self._address.root}/{key}", meta, position)
-            last = max(last or "", key)
+            last = max(last, key)
+
+    def _is_own(self, key: str) -> bool:
+        return self.own is not None and self.own.holds_key(self._address.root, key)
 
     def _check_marker(self, key: str, size: int, last: str) -> None:
         """Let only the marker ``x.jpg/`` be out of order: obstore shows it as ``x.jpg``."""
@@ -99,13 +102,13 @@ class Prefix:
                 " name its photos in an @list"
             )
 
-    def _objects(self, last: str | None) -> Iterator[ObjectMeta]:
-        """The objects behind a key; a page of them that breaks off is asked for again."""
+    def _objects(self) -> Iterator[ObjectMeta]:
+        """All objects; a page of them that breaks off is asked for again."""
         from obstore.exceptions import BaseError
 
         # obstore's own retries are off: ``ask`` repeats a page, and serves signals meanwhile.
         store = self.stores.open(self._address, "none")
-        pages = Pages(self._address, store, self.stores, last)
+        pages = Pages(self._address, store, self.stores)
         # In a thread, a page ahead, so that nobody waits for the store at the end of each page.
         with Pool(1) as pool:
             ahead = read_ahead(lambda _: pool.submit(lambda: ask(pages.next)), count(), depth=2)
@@ -128,10 +131,9 @@ class RemotePhoto:
     meta: ObjectMeta | None = None
     """What the store says of it; None if it was not asked."""
 
-    def refs(self, after: str | None = None) -> Iterator[ImageRef]:
-        """Yield it, unless it is done."""
-        if after is None:
-            yield _ref(self.url, self.meta, Position(self.source))
+    def refs(self) -> Iterator[ImageRef]:
+        """Yield it."""
+        yield _ref(self.url, self.meta, Position(self.source))
 
 
 def find_object(url: str, stores: Stores) -> ObjectMeta | None:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from scene_batch.errors import UsageError
-from scene_batch.records import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def _piece(found: re.Match[str]) -> str:
 
 @dataclass(slots=True)
 class Ignored:
-    """What a listing passed over, in the folders that it is through with."""
+    """What a listing passed over so far."""
 
     hidden: int = 0
     """Names that begin with a dot, files and folders; what is in such a folder is not counted."""
@@ -126,18 +125,6 @@ class Ignored:
         self.excluded += more.excluded
         self.links += more.links
         self.unlistable += more.unlistable
-
-    def go_to(self, position: Position) -> None:
-        """Count as far as a position."""
-        self.hidden, self.other = position.hidden, position.other
-        self.excluded, self.links = position.excluded, position.links
-        self.unlistable = position.unlistable
-
-    def position(self, source: int) -> Position:
-        """The position of a photo that comes now."""
-        return Position(
-            source, None, self.hidden, self.other, self.excluded, self.links, self.unlistable
-        )
 
 
 def words(ignored: Mapping[str, int]) -> list[str]:

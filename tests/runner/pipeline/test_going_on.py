@@ -255,3 +255,32 @@ def test_a_list_that_changes_while_it_is_read_is_no_table(
     with pytest.raises(Exception, match="a list was changed while it was read"):
         run(job, colours, Watch(append))
     assert not Path(job.out).exists()
+
+
+@pytest.mark.parametrize("name", ["p.parquet", "p.csv", "0/p.parquet", "p/"])
+def test_a_job_does_not_count_its_own_files_as_ignored(
+    name: str, photos: Path, colours: Predictor
+) -> None:
+    """An output in its own source: at the first run, continued, and again."""
+    (photos / "notes.txt").touch()
+    job = Job((str(photos),), f"{photos}/{name}", overwrite=True)
+    first = run(job, colours)
+    break_off(job, colours, 30)
+    for record in (first, run(job, colours), run(job, colours)):
+        assert (record.photos, record.ignored["other"]) == (60, 1)
+
+
+def test_a_job_does_not_count_its_own_keys_as_ignored(
+    bucket: Bucket, photos: Path, colours: Predictor
+) -> None:
+    bucket.fill(photos, "in/")
+    bucket.put("in/notes.txt", b"x")
+    for name in ("in/p.parquet", "in/set/"):
+        job = Job((f"{bucket.url}/in",), f"{bucket.url}/{name}", overwrite=True)
+        records = [run(job, colours)]
+        break_off(job, colours, 30)
+        records += [run(job, colours), run(job, colours)]
+        bucket.delete(*(key for key in bucket.keys() if key.startswith(name)))
+        bucket.delete("in/p.parquet.run.json")
+        assert [record.photos for record in records] == [60] * 3
+        assert [record.ignored["other"] for record in records] == [1] * 3

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from scene_batch.errors import SourceError, SourceNotFoundError, UsageError
 from scene_batch.records import Unreadable
-from scene_batch.sources import directory
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import read
 from scene_batch.sources.selection import Selection
@@ -196,39 +195,6 @@ def test_a_line_that_names_a_directory_is_not_a_file(tmp_path: Path) -> None:
     assert outcome.code == "not_a_file"
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.sets(_NAMES, min_size=1, max_size=12), st.data())
-def test_a_listing_continues_behind_any_photo(names: set[str], data: st.DataObject) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        for name in names:
-            path = Path(folder, *[part for part in name.split("/") if part])
-            if not any(parent.is_file() for parent in path.parents) and not path.is_dir():
-                _touch(path)
-                (path.parent / "letter.txt").touch()
-                (path.parent / ".hidden").touch()
-        whole = Listing([folder])
-        refs = list(whole)
-        if not refs:
-            return
-        number = data.draw(st.integers(0, len(refs) - 1))
-        rest = Listing([folder], after=refs[number])
-        assert [ref.path for ref in rest] == [ref.path for ref in refs[number + 1 :]]
-        assert rest.ignored == whole.ignored  # none twice, none left out
-
-
-def test_continuing_does_not_open_what_is_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("a/1.jpg", "a/2.jpg", "b/c/1.jpg", "b/d/1.jpg", "e/1.jpg"):
-        _touch(tmp_path / name)
-    refs = list(Listing([str(tmp_path)]))
-    opened = []
-    scan = os.scandir
-    monkeypatch.setattr(directory.os, "scandir", lambda f: opened.append(f) or scan(f))
-    assert [ref.path for ref in Listing([str(tmp_path)], after=refs[3])] == [refs[4].path]
-    assert [os.path.relpath(os.fsdecode(f), tmp_path) for f in opened] == [".", "b", "b/d", "e"]
-
-
 def _nest(names: list[str], photo: str) -> None:
     """Make folders in each other, from the working directory, and a photo in the innermost."""
     here = os.open(".", os.O_RDONLY)
@@ -280,18 +246,6 @@ def test_a_photo_whose_path_is_too_long_is_a_row(
     for name in ("x" * 300, "x/" * 3000, f"@{'x' * 300}"):
         with pytest.raises(SourceNotFoundError):
             Listing([name])
-
-
-def test_continuing_goes_on_in_the_source_where_it_was(tmp_path: Path) -> None:
-    paths = [str(_touch(tmp_path / name)) for name in ("d/1.jpg", "d/2.jpg", "e.jpg", "f/3.jpg")]
-    lines = _list_file(tmp_path / "list.txt", [paths[0], paths[0], paths[3]])
-    sources = [f"@{lines}", str(tmp_path / "d"), paths[2], str(tmp_path / "f")]
-    refs = list(Listing(sources))
-    assert [ref.path for ref in refs] == [paths[0], paths[0], paths[3], *paths]
-    for number, ref in enumerate(refs):
-        rest = Listing(sources, after=ref)
-        assert [other.path for other in rest] == [other.path for other in refs[number + 1 :]]
-        assert rest.found == len(refs) - number - 1
 
 
 def test_a_line_with_a_nul_byte_is_a_row(tmp_path: Path) -> None:
