@@ -65,7 +65,7 @@ class Progress:
         if now - self._said < LINE_SECONDS:
             return
         self._said = now
-        rate = tally.rows / tally.elapsed
+        rate = (tally.rows - tally.kept) / tally.elapsed
         unreadable = sum(tally.unreadable.values())
         self._say(
             f"{tally.rows} photos, {rate:.0f} photos/s, {unreadable} unreadable",
@@ -98,6 +98,7 @@ class Progress:
             f"{record.photos} rows",
             f"{unreadable} unreadable" + (f" ({reasons})" if reasons else ""),
             *([classes] if classes else []),
+            *_updated(record.update or {}),
             *words(record.ignored),
             *([f"{record.retries} reads retried"] if record.retries else []),
             f"{record.photos_per_second:.0f} photos/s",
@@ -122,6 +123,13 @@ def _most_frequent(classes: Mapping[str, int]) -> str:
     words = [f"{name} {count}" for count, name in found[:MOST_CLASSES]]
     more = len(found) - MOST_CLASSES
     return ", ".join(words) + (f" and {more} more" if more > 0 else "")
+
+
+def _updated(counts: Mapping[str, int]) -> list[str]:
+    """What an update did, in words; nothing for another run."""
+    return (
+        [", ".join(f"{count} {what}" for what, count in counts.items() if count)] if counts else []
+    )
 
 
 def _in_bf16(record: RunRecord) -> bool:
