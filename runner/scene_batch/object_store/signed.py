@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_plus
-from xml.etree import ElementTree
 
 from scene_batch.object_store.causes import NoPhotoError
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from obstore import ObjectMeta
     from obstore.store import S3Store
 
@@ -80,6 +81,8 @@ def parse_page(data: bytes) -> tuple[list[ObjectMeta], bool]:
     Raises:
         NoPhotoError: It is no such page.
     """
+    from xml.etree import ElementTree
+
     try:
         root = ElementTree.fromstring(data)  # noqa: S314 - of the user's own store
         found = [_meta(entry) for entry in root.iter() if _name(entry) == "Contents"]
@@ -89,7 +92,7 @@ def parse_page(data: bytes) -> tuple[list[ObjectMeta], bool]:
     return found, more
 
 
-def _meta(entry: ElementTree.Element) -> ObjectMeta:
+def _meta(entry: Element) -> ObjectMeta:
     values = {_name(child): child.text or "" for child in entry}
     moment = datetime.fromisoformat(values["LastModified"]).astimezone(UTC)
     meta: dict[str, Any] = {
@@ -102,5 +105,5 @@ def _meta(entry: ElementTree.Element) -> ObjectMeta:
     return meta  # type: ignore[return-value]
 
 
-def _name(element: ElementTree.Element) -> str:
+def _name(element: Element) -> str:
     return element.tag.rpartition("}")[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -15,10 +16,11 @@ from scene_batch.object_store.address import UNREADABLE_SEGMENTS, Address
 from scene_batch.object_store.asking import no_panics
 from scene_batch.object_store.causes import cause_of, without_secrets
 from scene_batch.object_store.signed import Signer
-from scene_batch.object_store.web import Web
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Store
+
+    from scene_batch.object_store.web import Web
 
 CONNECT_SECONDS = 5.0
 ATTEMPT_SHARE = 0.45
@@ -54,14 +56,19 @@ class Stores:
 
     def __init__(self, timeout: float = 60.0) -> None:
         self.timeout = timeout
-        self.web = Web(
-            connect=min(CONNECT_SECONDS, timeout),
-            idle=timeout * IDLE_SHARE,
-            whole=timeout * ATTEMPT_SHARE,
-        )
-        """Reads from where no store is."""
         self._opened: dict[tuple[str, Patience], ObjectStore] = {}
         self._lock = Lock()
+
+    @cached_property
+    def web(self) -> Web:
+        """Reads from where no store is."""
+        from scene_batch.object_store.web import Web
+
+        return Web(
+            connect=min(CONNECT_SECONDS, self.timeout),
+            idle=self.timeout * IDLE_SHARE,
+            whole=self.timeout * ATTEMPT_SHARE,
+        )
 
     def open(self, address: Address, patience: Patience = "long") -> ObjectStore:
         """The store of an address's bucket.
