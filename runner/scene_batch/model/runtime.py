@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from types import ModuleType
 
 from scene_batch.errors import RuntimeMissingError
@@ -22,14 +23,16 @@ _EXTRAS: Mapping[Provider, str] = {"cuda": "gpu", "openvino": "openvino", "cpu":
 
 def installed_flavours() -> list[str]:
     """The ONNX Runtime distributions that are installed."""
-    found = []
-    for name in FLAVOURS:
-        try:
-            importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        found.append(name)
-    return found
+    # importlib.metadata would tell, too, but loads all of email for it: 14 ms of each run.
+    there: set[str] = set()
+    for folder in sys.path:
+        with suppress(OSError):  # one that is missing, or a zip file
+            there.update(
+                name.partition("-")[0].replace("_", "-")
+                for name in os.listdir(folder or ".")  # noqa: PTH208 - names
+                if name.startswith("onnxruntime") and name.endswith((".dist-info", ".egg-info"))
+            )
+    return [name for name in FLAVOURS if name in there]
 
 
 def how_to_install(provider: Provider) -> str:

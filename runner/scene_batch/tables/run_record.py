@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -53,6 +52,7 @@ class RunRecord:
 def versions() -> dict[str, str]:
     """The versions that decide what a run computes."""
     import numpy as np
+    import obstore
     import onnxruntime
     import PIL
     import pyarrow as pa
@@ -66,5 +66,5 @@ def versions() -> dict[str, str]:
         "pillow": PIL.__version__,
         "numpy": np.__version__,
         "pyarrow": pa.__version__,
-        "obstore": importlib.metadata.version("obstore"),
+        "obstore": obstore.__version__,
     }

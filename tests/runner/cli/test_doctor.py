@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -31,11 +30,10 @@ def _doctor(*options: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_two_flavours(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = importlib.metadata.version
-    monkeypatch.setattr(
-        importlib.metadata, "version", lambda n: "1.0" if n.startswith("onnxruntime") else real(n)
-    )
+def test_two_flavours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("onnxruntime", "onnxruntime_gpu"):
+        (tmp_path / f"{name}-1.31.1.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
     code, text = _doctor()
     assert code == 1
     assert "onnxruntime: WRONG: onnxruntime and onnxruntime-gpu" in text
