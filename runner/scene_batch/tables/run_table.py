@@ -69,21 +69,19 @@ class RunTable:
     @classmethod
     def _read(cls, name: str, path: Path, state: dict[str, Any]) -> Self:
         try:
-            files, text = _contents(path)
-            record = json.loads(text)
-            if not files or {field.name for field in fields(RunRecord)} != record.keys():
+            files = _files(path)
+            if not files or not all(map(is_sound, files)):  # looked at before they are parsed
                 raise ValueError
-            damaged = [file for file in files if not is_sound(file)]
-            if damaged:
-                raise TableError(
-                    f"{shown(name)!r} is damaged ({damaged[0].name}): make or copy it again"
-                )
+            record = json.loads(_record(path))
+            if {field.name for field in fields(RunRecord)} != record.keys():
+                raise ValueError
             if not all(pq.read_schema(file) == schema() for file in files):
                 raise ValueError
             found = sum(pq.read_metadata(file).num_rows for file in files)
-        except (pa.ArrowInvalid, OSError, AttributeError, KeyError, ValueError):
+        except (pa.ArrowException, OSError, AttributeError, KeyError, ValueError, RecursionError):
             raise TableError(
-                f"{shown(name)!r} is not a table of scene-batch run, or of another version"
+                f"{shown(name)!r} is not a table of scene-batch run, or of another version, or it"
+                " is damaged"
             ) from None
         if found != record["photos"]:
             raise TableError(
@@ -114,13 +112,19 @@ class RunTable:
                 yield from to_rows(batch)
 
 
-def _contents(path: Path) -> tuple[tuple[Path, ...], str]:
-    """The files of a table, and its record."""
+def _files(path: Path) -> tuple[Path, ...]:
+    """The Parquet files of a table, in order."""
+    if not path.is_dir():
+        return (path,)
+    return tuple(sorted(file for file in path.iterdir() if is_part(file.name)))
+
+
+def _record(path: Path) -> str:
+    """The record of a table."""
     if path.is_dir():
-        files = tuple(sorted(file for file in path.iterdir() if is_part(file.name)))
-        return files, (path / RECORD).read_text(encoding="utf-8")
+        return (path / RECORD).read_text(encoding="utf-8")
     metadata = pq.read_metadata(path).metadata or {}
-    return (path,), metadata[RECORD_KEY.encode()].decode()
+    return str(metadata[RECORD_KEY.encode()].decode())
 
 
 def _local_state(name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from buckets import Bucket
@@ -304,3 +304,23 @@ def test_a_retry_records_the_list_that_its_rows_come_from(
     names.write_text(f"{photos}/f0/00.png\n")
     again = run(Job(job.sources, job.out, retry_unreadable=True), colours)
     assert again.settings["lists"] == first.settings["lists"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_damaged_table_is_refused_in_one_line(
+    data: st.DataObject, photos: Path, colours: Predictor, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.parquet"
+    if not (tmp_path / "sound").exists():
+        _update(photos, out, colours)
+        (tmp_path / "sound").write_bytes(out.read_bytes())
+    content = bytearray((tmp_path / "sound").read_bytes())
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    begin = data.draw(st.integers(footer, len(content) - 1) | st.integers(0, len(content) - 1))
+    more = data.draw(st.binary(min_size=1, max_size=40))
+    content[begin : begin + len(more)] = more
+    out.write_bytes(content)
+    if bytes(content) != (tmp_path / "sound").read_bytes():
+        with pytest.raises(OutputError, match=r"^[^\n]*; replace it with --overwrite$"):
+            _update(photos, out, colours)
