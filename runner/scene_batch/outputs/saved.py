@@ -130,8 +130,7 @@ class SavedOutput:
         part.waiting += rows
         part.rows += len(rows)
         part.end = rows[-1].ref
-        for row in rows:
-            part.e_tags.add(row.ref)
+        part.e_tags.add(rows)
         self.tally.add(rows)
         due = self._is_due(part)
         if due or len(part.waiting) >= _ROWS_AT_A_TIME:

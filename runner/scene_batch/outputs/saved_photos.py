@@ -31,9 +31,12 @@ class ETags:
     def __init__(self, known: bytes = b"") -> None:
         self._bytes = bytearray(known)
 
-    def add(self, ref: ImageRef) -> None:
-        """Add the photo of a row."""
-        self._bytes += _tag(ref)
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add the photos of rows."""
+        if any(row.ref.e_tag for row in rows):
+            self._bytes += b"".join(_tag(row.ref) for row in rows)
+        else:
+            self._bytes += bytes(len(rows) * _TAG_BYTES)
 
     def put(self, index: int, ref: ImageRef) -> None:
         """Take another photo for a row."""
