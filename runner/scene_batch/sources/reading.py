@@ -127,10 +127,19 @@ _OF_STORAGE = {"credentials", "region", "timeout", "unavailable", "unsupported",
 """Causes that say nothing of the photo."""
 
 
+_OF_THE_WEB = {
+    "forbidden": "access denied by the server",
+    "missing": "not found on the server",
+    "no_bucket": "not found on the server",
+}
+"""Where the remedy for a bucket would mislead."""
+
+
 def _unreadable(ref: ImageRef, cause: Cause) -> Unreadable:
     # A bucket denies access to every photo when a right is taken away; a web server to one.
     by_storage = cause.kind in _OF_STORAGE or (cause.kind == "forbidden" and _in_bucket(ref))
-    return Unreadable(ref, _CODES.get(cause.kind, "fetch_failed"), cause.text, by_storage)
+    text = cause.text if _in_bucket(ref) else _OF_THE_WEB.get(cause.kind, cause.text)
+    return Unreadable(ref, _CODES.get(cause.kind, "fetch_failed"), text, by_storage)
 
 
 def _in_s3(ref: ImageRef) -> bool:

@@ -98,8 +98,8 @@ def test_a_redirect_without_end_is_a_row_at_once() -> None:
 
 
 FAULTS = {
-    "404": (Fault(404), "missing: not found", False),
-    "403": (Fault(403), "permission: access denied", False),
+    "404": (Fault(404), "missing: not found on the server", False),
+    "403": (Fault(403), "permission: access denied by the server", False),
     "503": (Fault(503), "fetch_failed: no sound answer", True),
     "cut": (Fault(200, content=b"photo", declared=3), "fetch_failed: .*the connection broke", True),
     "dropped": (Fault(drop=True), "fetch_failed: .*the connection broke", True),
