@@ -55,13 +55,19 @@ class Part:
         return cls(value["run"], file.num_rows, begin, end, value["tally"])
 
     def check_follows(self, before: Part | None, name: str) -> None:
-        """Raise DamagedPartError unless it is of the same run as the part before it, and behind."""
+        """Raise DamagedPartError unless it is of the same run as the part before it, and behind.
+
+        Without one before it, it must be the run's first: each part says how many rows there are.
+        """
+        first = self.tally["rows"] - self.rows
         if before is None:
+            if first:
+                raise DamagedPartError(name, "is not the first part")
             return
         ordered = before.end is None or (
             self.begin is not None and self.begin.order_key > before.end.order_key
         )
-        if not ordered or self.run != before.run:
+        if not ordered or self.run != before.run or first != before.tally["rows"]:
             raise DamagedPartError(name, "does not follow the part before it")
 
 

@@ -66,7 +66,9 @@ def test_a_part_closes_by_its_age(
     assert sizes[-1] >= sizes[0]  # five percent of ever more
 
 
-@pytest.mark.parametrize("harm", ["missing", "doubled", "cut", "a bit", "of another run", "first"])
+@pytest.mark.parametrize(
+    "harm", ["missing", "doubled", "cut", "a bit", "of another run", "first", "renamed", "swapped"]
+)
 def test_a_part_that_is_no_more_as_it_was_is_computed_again(
     harm: str, photos: Path, colours: Predictor, whole: Path, tmp_path: Path
 ) -> None:
@@ -74,10 +76,17 @@ def test_a_part_that_is_no_more_as_it_was_is_computed_again(
     job = Job((str(photos),), str(tmp_path / "p.parquet"))
     break_off(job, colours, 60)
     parts = sorted((tmp_path / "p.parquet.parts").glob("part-*"))
-    content, number = parts[2].read_bytes(), 0 if harm == "first" else 2
+    content = parts[2].read_bytes()
+    number = 0 if harm in ("first", "renamed", "swapped") else 2
     if harm == "of another run":
         break_off(Job((str(photos),), f"{tmp_path}/b.parquet"), colours, 60)
         parts[2].write_bytes((tmp_path / "b.parquet.parts" / parts[2].name).read_bytes())
+    elif harm == "renamed":  # the second one takes the first one's name
+        parts[1].replace(parts[0])
+    elif harm == "swapped":
+        first = parts[0].read_bytes()
+        parts[0].write_bytes(parts[1].read_bytes())
+        parts[1].write_bytes(first)
     elif harm == "doubled":
         parts[2].write_bytes(parts[1].read_bytes())
     elif harm == "a bit":
