@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scene_batch.cli.terminal import say
-from scene_batch.errors import SceneBatchError
+from scene_batch.errors import SceneBatchError, UsageError
 
 if TYPE_CHECKING:
     from scene_batch.outputs.ledger import Ledger
@@ -87,11 +87,13 @@ def _memory(_: str) -> Iterator[str]:
 
 
 def _folder(folder: str) -> Iterator[str]:
-    from scene_batch.object_store.address import is_url, shown
+    from scene_batch.object_store.address import Address, is_url, shown
     from scene_batch.outputs.ledger import Ledger
     from scene_batch.outputs.storage import open_storage
 
     if is_url(folder):
+        if not Address.parse(folder).is_listable:
+            raise UsageError(f"{shown(folder)!r}: tables go into folders and buckets alone")
         name = f"{folder.rstrip('/')}/scene-batch-doctor-{uuid.uuid4().hex}.parquet"
         _begin_and_remove(Ledger(open_storage(name)))
         yield f"{shown(folder)!r} takes tables: it was listed, written to and deleted from"

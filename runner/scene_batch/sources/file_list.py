@@ -82,7 +82,7 @@ class FileList:
     def refs(self) -> Iterator[ImageRef]:
         """Yield one reference for each line, in the list's order.
 
-        Blank lines are ignored, but counted.
+        Blank lines are ignored, but counted; a table's line without a path is a row all the same.
 
         Raises:
             SourceError: The list cannot be read, lacks the column, or has quotes that do not close.
@@ -92,7 +92,7 @@ class FileList:
         paths = self._nulls if self.format.null else paths
         try:
             for line, path in enumerate(paths(), 1):
-                if path.strip():
+                if path is not None:
                     yield reference(path, Position(self.source, line))
         except OSError as error:
             raise self._unreadable(error) from None
@@ -112,17 +112,18 @@ class FileList:
         ) as lines:
             yield lines
 
-    def _text(self) -> Iterator[str]:
+    def _text(self) -> Iterator[str | None]:
         with self._open(newline="\n") as lines:  # a name may hold a carriage return
             for line in lines:
-                yield line.removesuffix("\n").removesuffix("\r")
+                path = line.removesuffix("\n").removesuffix("\r")
+                yield path if path.strip() else None
 
-    def _nulls(self) -> Iterator[str]:
+    def _nulls(self) -> Iterator[str | None]:
         rest = ""
         with self._open(newline="") as text:
             while block := text.read(_BLOCK):
                 *whole, rest = (rest + block).split("\0")
-                yield from whole
+                yield from (path if path.strip() else None for path in whole)
                 if len(rest) > _LONGEST_PATH:
                     raise SourceError(
                         f"the list {self.name!r} has no NUL byte for a megabyte; drop --null where"
@@ -131,16 +132,28 @@ class FileList:
         if rest:
             yield rest
 
-    def _csv(self) -> Iterator[str]:
+    def _csv(self) -> Iterator[str | None]:
         """The column's fields, each line a record of its own: a quote must not swallow lines."""
         with self._open() as lines:
             header = self._fields(1, next(lines, ""))
             if self.format.column not in header:
                 raise self._no_column(header)
+            if header.count(self.format.column) > 1:
+                raise SourceError(
+                    f"the list {self.name!r} has two columns {self.format.column!r}; name one"
+                )
             index = header.index(self.format.column)
             for number, line in enumerate(lines, 2):
                 fields = self._fields(number, line)
-                yield fields[index] if index < len(fields) else ""
+                if len(fields) > len(header):
+                    raise SourceError(
+                        f"the list {self.name!r} has {len(fields)} fields in line {number}, its"
+                        f" header has {len(header)}: put a path with a comma in quotes"
+                    )
+                if not line.strip():
+                    yield None
+                else:
+                    yield fields[index] if index < len(fields) else ""
 
     def _fields(self, number: int, line: str) -> list[str]:
         line = line.rstrip("\r\n")
@@ -156,7 +169,7 @@ class FileList:
                 f"the list {self.name!r} is not CSV in line {number}: {error}"
             ) from None
 
-    def _parquet(self) -> Iterator[str]:
+    def _parquet(self) -> Iterator[str | None]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 

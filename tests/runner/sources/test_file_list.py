@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from scene_batch.errors import SourceError
+from scene_batch.records import Unreadable
 from scene_batch.sources.file_list import FileList, ListFormat
+from scene_batch.sources.reading import read
 from support import save_shade, scene_batch
 
 
@@ -85,3 +88,31 @@ def test_a_shard_of_a_list_of_nul_bytes_is_merged_as_it_was_read(
     assert pq.read_table(tmp_path / "whole.parquet")["path"].to_pylist() == list(map(str, names))
     record = json.loads((tmp_path / "whole.parquet.run.json").read_text())
     assert record["settings"]["null"] is True
+
+
+def test_a_line_of_a_table_without_a_path_is_a_row(tmp_path: Path) -> None:
+    """Half of a list must not vanish: only blank lines are ignored."""
+    (tmp_path / "l.csv").write_text("id,path\n1,a.jpg\n2,\n\n3,b.jpg\n4\n")
+    assert _paths(tmp_path / "l.csv") == ["a.jpg", "", "b.jpg", ""]
+    table = pa.table({"path": ["a.jpg", None, "", "b.jpg"]})
+    pq.write_table(table, tmp_path / "l.parquet")
+    assert _paths(tmp_path / "l.parquet") == ["a.jpg", "", "", "b.jpg"]
+    (ref, *_) = FileList(str(tmp_path / "l.csv")).refs()
+    outcome = read(replace(ref, path=""))
+    assert isinstance(outcome, Unreadable)
+    assert outcome.code == "missing"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,path\n1,a.jpg\n2,b,c.jpg\n", "has 3 fields in line 3, its header has 2"),
+        ("path,path\na.jpg,b.jpg\n", "has two columns 'path'"),
+    ],
+)
+def test_a_table_that_could_be_read_in_two_ways_is_refused(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(SourceError, match=message):
+        _paths(tmp_path / "l.csv")

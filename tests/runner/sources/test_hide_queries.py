@@ -15,7 +15,7 @@ from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.merge import merge
 from scene_batch.pipeline.run import run
 from scene_batch.sources.shard import Shard
-from support import break_off, rows_of, save_shade
+from support import break_off, rows_of, save_shade, scene_batch
 
 SECRET = "5iGnAtUrE"
 
@@ -58,3 +58,11 @@ def test_rows_without_queries_keep_order_identity_and_shards(
         run(Job(source, str(out), hide_queries=True, retry_unreadable=True), colours)
     with pytest.raises(OutputError, match="was made with --hide-queries"):
         run(Job(source, str(out), retry_unreadable=True), colours)
+
+
+def test_a_signature_is_not_said_where_it_was_not_meant_to_be(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9/x.parquet?X-Amz-Signature=SEKRET"
+    for words in (["run", tmp_path, "--out", url], ["doctor", "--folder", url]):
+        done = scene_batch(*words)
+        assert done.returncode in (1, 2)
+        assert b"SEKRET" not in done.stderr + done.stdout
