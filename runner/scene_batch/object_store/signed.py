@@ -85,6 +85,8 @@ def parse_page(data: bytes) -> tuple[list[ObjectMeta], bool]:
 
     try:
         root = ElementTree.fromstring(data)  # noqa: S314 - of the user's own store
+        if _name(root) != "ListBucketResult":
+            raise ValueError(f"it is {_name(root)!r}")
         found = [_meta(entry) for entry in root.iter() if _name(entry) == "Contents"]
     except (ElementTree.ParseError, KeyError, ValueError) as error:
         raise NoPhotoError(f"not a page of a listing ({error})") from None

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from scene_batch.object_store.address import Address
-from scene_batch.object_store.causes import cause_of
+from scene_batch.object_store.causes import NoPhotoError, cause_of
 from scene_batch.object_store.signed import MOST_PAGE_BYTES, is_strange, parse_page
 from scene_batch.object_store.stores import Stores
 from scene_batch.sources.directory import has_photo_suffix
@@ -75,9 +75,29 @@ class Pages:
             self._stream = None
             raise
         if not page:
-            return None
+            return self._at_the_end()
         self.last = max(chain([self.last or ""], (meta["path"] for meta in page)))
         return [meta for meta in page if meta["path"] not in markers or meta["size"]]
+
+    def _at_the_end(self) -> Sequence[ObjectMeta] | None:
+        """Make sure of the end: obstore takes any XML without keys for it, a login page too.
+
+        Raises:
+            NoPhotoError: The store's answer is no listing.
+        """
+        if self.address.scheme != "s3":
+            return None
+        before = self.last or ""
+        try:
+            page = self._by_signed_url()
+        except NoPhotoError:
+            raise
+        except (OSError, ValueError):  # it does not take such a request: obstore's word counts
+            return None
+        if not page or page[0]["path"] <= before:  # some stores do not know ``start-after``
+            return None
+        self._by_signed_urls = True
+        return page
 
     def _is_marker(self, meta: ObjectMeta) -> bool:
         """Whether an object without bytes is a directory marker ``x.jpg/``, not a photo."""

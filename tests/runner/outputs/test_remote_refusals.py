@@ -69,7 +69,7 @@ def test_what_lies_in_a_bucket_and_is_not_ours_stays(
     ("out", "message"),
     [
         ("s3://", "no URL that can be opened"),
-        ("s3://bucket", "the suffix decides"),
+        ("s3://bucket", "name a file or a folder/ in a bucket"),
         ("s3://bucket/", "name a file or a folder/ in a bucket"),
         ("https://host/out.parquet", "name a file or a folder/ in a bucket"),
         ("s3://bucket/a/../b.parquet", "segment"),

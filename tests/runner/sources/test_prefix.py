@@ -11,6 +11,7 @@ import pytest
 
 from buckets import Bucket
 from faults import CUT, Fault, Request, slow_down
+from scene_batch.errors import SourceError
 from scene_batch.model.predictor import Predictor
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.job import Job
@@ -177,6 +178,8 @@ def test_the_first_row_is_there_before_a_long_listing_ends(
 
     def listing(query: str) -> bytes:
         next(pages)
+        if "start-after" in query:
+            return b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
         begin = int(dict(part.split("=") for part in query.split("&")).get("continuation-token", 0))
         end = begin + page
         more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < total else ""
@@ -211,3 +214,27 @@ def test_the_first_row_is_there_before_a_long_listing_ends(
     assert pages_at_first_row is not None
     assert pages_at_first_row < total // page // 2
     assert peak < 8 << 20
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html><body>login</body></html>", b"<Error><Code>x</Code></Error>"]
+)
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_answer_that_is_no_listing_is_not_the_end_of_one(
+    body: bytes, first: int, bucket: Bucket
+) -> None:
+    """A proxy's login page, with status 200, in the place of a page of keys."""
+    for number in range(1100):
+        bucket.put(f"p/{number:04}.png", b"x")
+    asked = 0
+
+    def decide(request: Request) -> Fault | None:
+        nonlocal asked
+        if "list-type" not in request.query or "max-keys=1&" in request.query:
+            return None
+        asked += 1
+        return Fault(200, content=body) if asked > 1 + first else None
+
+    bucket.front.decide = decide
+    with pytest.raises(SourceError, match="not a page of a listing"):
+        paths_of(f"{bucket.url}/p")
