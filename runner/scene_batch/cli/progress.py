@@ -95,7 +95,7 @@ class Progress:
         classes = _most_frequent(record.classes)
         reasons = ", ".join(f"{code} {count}" for code, count in record.unreadable.items())
         parts = [
-            f"{record.photos} rows",
+            f"{record.photos} row{'s'[: record.photos != 1]}",
             f"{unreadable} unreadable" + (f" ({reasons})" if reasons else ""),
             *([classes] if classes else []),
             *_updated(record.update or {}),

@@ -40,17 +40,19 @@ def hidden(name: str) -> str:
 def shown(name: str) -> str:
     """A path for messages and records: a URL without password, query and fragment.
 
-    The query of a signed URL is as good as a password. In the keys of a bucket, ``?`` is a letter
-    like others, unless a signature follows it.
+    The query of a signed URL is as good as a password, that of ``https:/host/x?y``, a slip, too. In
+    the keys of a bucket, ``?`` is a letter like others, unless a signature follows it.
     """
     if not is_url(name):
-        return name
+        return re.sub(rf"\A({_SCHEMES}):/*([^?#]*)[?#].*", r"\1:/\2?…", name, flags=_ANY_LETTER)
     name = re.sub(r"(?<=://)[^/?#]*@", "…@", name)
     if name.startswith(tuple(f"{scheme}://" for scheme in BUCKET_SCHEMES)):
-        return re.sub(rf"\?(?=.*{_SIGNATURE}).*", "?…", name, flags=re.DOTALL | re.IGNORECASE)
+        return re.sub(rf"\?(?=.*{_SIGNATURE}).*", "?…", name, flags=_ANY_LETTER)
     return re.sub(r"[?#].*", "?…", name, flags=re.DOTALL)
 
 
+_SCHEMES = "|".join((*BUCKET_SCHEMES, *WEB_SCHEMES))
+_ANY_LETTER = re.DOTALL | re.IGNORECASE
 _SIGNATURE = "(sig|signature|token|credential)="
 
 _LONGEST = 8192

@@ -91,8 +91,9 @@ _REMEDIES: dict[Kind, str] = {
     " without end",
     "forbidden": "access denied; it needs the rights to list, get and (for --out) put and delete",
     "archived": "it is in an archive; restore it first",
-    "credentials": "no valid credentials; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the"
-    " task's role or AWS_PROFILE; AWS_SKIP_SIGNATURE=true for a public bucket",
+    "credentials": "no valid credentials; check the task's role, for s3:// AWS_ACCESS_KEY_ID and"
+    " AWS_SECRET_ACCESS_KEY or AWS_PROFILE (AWS_SKIP_SIGNATURE=true for a public bucket), for gs://"
+    " GOOGLE_APPLICATION_CREDENTIALS, for az:// AZURE_STORAGE_ACCOUNT_KEY",
     "region": "the bucket is in another region; set AWS_REGION to its own",
     "timeout": "no answer in time; check the network and the endpoint",
     "unavailable": "no sound answer; check the network and the endpoint",
@@ -130,7 +131,8 @@ def cause_of(error: BaseException) -> Cause:
         name = key[1] if key else ""
         return Cause(
             "key",
-            f"the key '{name}' has an empty, '.' or '..' segment or a control character; rename it",
+            f"the key '{name}' has a segment '.' or '..', or, in gs:// and az://, an empty one or a"
+            " control character; rename it",
         )
     if isinstance(error, AlreadyExistsError) and "BlobArchived" not in text:
         return Cause("exists", _REMEDIES["exists"])

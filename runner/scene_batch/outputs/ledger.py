@@ -64,13 +64,15 @@ class Ledger:
             if strange:
                 self._storage.delete([LOCK])
                 raise LedgerError(
-                    f"{self._storage.folder!r} holds {strange[0]!r}, which is not a run's; rename"
-                    " the folder or name another output"
+                    f"{self._storage.folder!r} holds {strange[0]!r}, which is not a run's; move it"
+                    " elsewhere, and the same command continues; or name another output"
                 )
             self._storage.delete([name for name in names if name in PARTIALS])
             self.parts = [name for name in names if is_part(name)]
             if self.parts and not {JOB, FINISHED, RECORD} & set(names):
-                self.restart()  # the last restart or removal was broken off
+                # The last restart or removal was broken off, or the file was deleted.
+                self.thrown_away = f"{JOB!r} is missing in {self._storage.folder!r}"
+                self.restart()
             held.pop_all()
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -11,9 +12,20 @@ from pathlib import Path
 
 from scene_batch.errors import OutputBusyError, OutputError
 from scene_batch.file_lock import lock
-from scene_batch.tables.names import FINISHED, JOB, LOCK, PARTIAL, PARTIALS, RECORD, WHOLE, is_part
+from scene_batch.tables.names import (
+    FINISHED,
+    JOB,
+    LOCK,
+    PARTIAL,
+    PARTIALS,
+    RECORD,
+    RECORD_ENDING,
+    WHOLE,
+    is_part,
+)
+from scene_batch.tables.run_record import is_record
 
-_LONGEST_ENDING = f".run.json{PARTIAL}"
+_LONGEST_ENDING = f"{RECORD_ENDING}{PARTIAL}"
 _LONGEST_NAME = 255
 """Of a file, in bytes, where the system does not say: Windows counts UTF-16, never more of them."""
 
@@ -48,6 +60,11 @@ class LocalStorage:
             raise OutputError(f"{str(path)!r} is a directory; name a file in --out")
         if path.is_file() and self._is_data_set:
             raise OutputError(f"{str(path)!r} is a file; drop the slash from --out")
+        record = Path(f"{path}{RECORD_ENDING}")
+        if not self._is_data_set and record.exists() and not is_record(record.read_bytes()):
+            raise OutputError(
+                f"{str(record)!r} is no run's record; move it, or name another output"
+            )
         if path.is_dir():
             (path / LOCK).unlink(missing_ok=True)  # a run was killed at its very last step
             strange = _strange(path)
@@ -136,7 +153,7 @@ class LocalStorage:
 
     def publish_file(self, whole: Path, record: str) -> None:
         """The record first, then the table, by a rename."""
-        _write_whole(Path(f"{self._path}.run.json"), record)
+        _write_whole(Path(f"{self._path}{RECORD_ENDING}"), record)
         whole.replace(self._path)
         sync(self._path.parent)
 
@@ -179,7 +196,9 @@ def check_folder(folder: Path) -> None:
         OutputError: It is missing or not writable.
     """
     if not folder.is_dir():
-        raise OutputError(f"no such folder: {str(folder)!r}; make it with: mkdir -p")
+        raise OutputError(
+            f"no such folder: {str(folder)!r}; make it with: mkdir -p {shlex.quote(str(folder))}"
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"the folder {str(folder)!r} is not writable; name another in --out")
 

@@ -14,7 +14,8 @@ from scene_batch.object_store.asking import FIRST_SECONDS, ask
 from scene_batch.object_store.causes import cause_of
 from scene_batch.object_store.stores import Stores
 from scene_batch.scratch import Scratch
-from scene_batch.tables.names import FINISHED, JOB, RECORD, is_part
+from scene_batch.tables.names import FINISHED, JOB, RECORD, RECORD_ENDING, is_part
+from scene_batch.tables.run_record import is_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +53,10 @@ class RemoteStorage:
         with self._telling("read"):
             ask(lambda: self._first.list_with_delimiter(self._folder_key), seconds=FIRST_SECONDS)
         if not self._is_data_set:
+            record = self._get(f"{self._key}{RECORD_ENDING}")
+            if record is not None and not is_record(record):
+                name = f"{self.name}{RECORD_ENDING}"
+                raise OutputError(f"{name!r} is no run's record; move it, or name another output")
             return
         there = self._list(self._key)
         strange = [name for name in there if not (is_part(name) or name == RECORD)]
@@ -150,7 +155,7 @@ class RemoteStorage:
 
     def publish_file(self, whole: Path, record: str) -> None:
         """Put the record, then the table, which appears when all of it is there."""
-        self._put(f"{self._key}.run.json", record.encode())
+        self._put(f"{self._key}{RECORD_ENDING}", record.encode())
         self._put(self._key, whole)
 
     def publish_data_set(self, parts: Sequence[str], record: str) -> None:

@@ -67,7 +67,7 @@ def resume(publisher: Publisher, plan: Plan, overwrite: bool, restart: bool) -> 
         return Resumed(*last, thrown_away=ledger.thrown_away)
     ledger.restart()
     ledger.begin(plan.identity)
-    return Resumed()
+    return Resumed(thrown_away=ledger.thrown_away)
 
 
 def _refuse_another(

@@ -39,7 +39,7 @@ def go_on(
     after, photos, renewed = output.after, work.photos, 0
     if after is None:
         return
-    front.note(f"continues after {output.tally.rows} rows")
+    front.note(f"continues after {output.tally.rows} row{'s'[: output.tally.rows != 1]}")
     if photos is not None:
         sources = _sources(output.tally.sources)
         for part in output.parts:

@@ -10,6 +10,7 @@ from scene_batch.errors import UsageError
 from scene_batch.object_store.address import is_url, shown
 from scene_batch.outputs.name import STANDARD_OUTPUT
 from scene_batch.sources.listing import tidy
+from scene_batch.tables.names import RECORD_ENDING
 
 
 def refuse_overwriting(out: str, inputs: Iterable[str | Path | None]) -> None:
@@ -24,7 +25,7 @@ def refuse_overwriting(out: str, inputs: Iterable[str | Path | None]) -> None:
     """
     if out == STANDARD_OUTPUT:
         return
-    written = (out, f"{out.rstrip('/')}.run.json")
+    written = (out, f"{out.rstrip('/')}{RECORD_ENDING}")
     for read in inputs:
         name = "" if read is None else os.fspath(read).removeprefix("@")
         if name and any(_is_same(name, other) for other in written):

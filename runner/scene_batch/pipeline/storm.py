@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Sequence
 
@@ -85,7 +86,11 @@ class StormGuard:
 
     def _describe(self) -> StormError:
         failed = [row for row in self.rest() if isinstance(row, Unreadable) and _failed(row)]
-        (cause, count), *_ = Counter(f"{row.code}: {row.message}" for row in failed).most_common(1)
+        # Messages that differ in numbers alone are one cause, shown as it came first.
+        causes = [re.sub("[0-9]+", "", f"{row.code}: {row.message}") for row in failed]
+        (cause, count), *_ = Counter(causes).most_common(1)
+        row = failed[causes.index(cause)]
+        cause = f"{row.code}: {row.message}"
         return StormError(
             f"{len(failed)} of the last {WINDOW} photos could not be read, {count} of them for"
             f" {cause!r}; their rows are not saved: mend that, and the same command continues;"

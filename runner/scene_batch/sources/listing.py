@@ -108,6 +108,8 @@ class Listing:
 
     def refuse_no_photo(self) -> None:
         """Raise SourceError if no photo was seen, not even of another shard."""
+        if not self.seen and all(source.startswith("@") for source in self.sources):
+            raise SourceError(f"no photo in {', '.join(self.sources)}: no line has a path")
         if not self.seen:
             ignored = ", ".join(words(asdict(self.ignored))) or "0 other files ignored"
             raise SourceError(

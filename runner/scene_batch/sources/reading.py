@@ -94,7 +94,9 @@ class Reader:
             Address.parse(f"s3://{bucket}")
             return self._get_from_web(ref, self._stores.signer(bucket).object(key))
         store, key = self._stores.find(ref.path)
-        if ref.path.endswith("/") and key:
+        if not key:
+            return Fetched(ref, Unreadable(ref, "bad_path", "a bucket, not a photo in it"))
+        if ref.path.endswith("/"):
             return Fetched(ref, Unreadable(ref, "not_a_file", "a folder"))
         answer = store.get(key)
         size = answer.meta["size"]
@@ -131,6 +133,8 @@ _OF_THE_WEB = {
     "forbidden": "access denied by the server",
     "missing": "not found on the server",
     "no_bucket": "not found on the server",
+    "credentials": "access denied by the server",
+    "unsupported": "the server does not know such a request",
 }
 """Where the remedy for a bucket would mislead."""
 

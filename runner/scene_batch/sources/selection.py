@@ -134,6 +134,10 @@ def words(ignored: Mapping[str, int]) -> list[str]:
     files = sum(counts.values())
     kinds = ", ".join(f"{kind} {counts[kind]}" for kind in ("excluded", "links") if counts[kind])
     return [
-        *([f"{files} other files ignored{f' ({kinds})' if kinds else ''}"] if files else []),
-        *([f"{folders} folders could not be listed"] if folders else []),
+        *(
+            [f"{files} other file{'s'[: files > 1]} ignored{f' ({kinds})' if kinds else ''}"]
+            if files
+            else []
+        ),
+        *([f"{folders} folder{'s'[: folders > 1]} could not be listed"] if folders else []),
     ]

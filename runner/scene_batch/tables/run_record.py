@@ -49,6 +49,15 @@ class RunRecord:
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
+def is_record(data: bytes) -> bool:
+    """Whether bytes are the record of some run or merge, and no file of somebody else."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and {"job", "photos", "seconds"} <= value.keys()
+
+
 def versions() -> dict[str, str]:
     """The versions that decide what a run computes."""
     import numpy as np

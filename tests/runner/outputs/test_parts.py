@@ -167,6 +167,15 @@ def test_a_damaged_job_is_told_in_one_line(
         run(job, colours)
 
 
+def test_a_job_that_was_deleted_is_said(photos: Path, colours: Predictor, tmp_path: Path) -> None:
+    job = Job((str(photos),), f"{tmp_path}/p.parquet")
+    break_off(job, colours, 150)
+    (tmp_path / "p.parquet.parts" / "job.json").unlink()
+    front = Watch()
+    assert run(job, colours, front).photos == 200
+    assert "'job.json' is missing" in front.notes[0]
+
+
 def test_rows_of_a_batch_that_was_not_finished_are_not_saved(
     photos: Path, colours: Predictor, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,6 +158,11 @@ def test_what_is_not_ours_beside_an_output_stays(
     with pytest.raises(LedgerError, match=r"holds 'film\.partial', which is not a run's"):
         run(Job((str(photos),), f"{tmp_path}/p.parquet"), colours)
     assert os.listdir(tmp_path / "p.parquet.parts") == ["film.partial"]
+    (tmp_path / "q.parquet.run.json").write_text('{"photos": "of my run"}')
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"q\.parquet\.run\.json' is no run's record"):
+            run(Job((str(photos),), f"{tmp_path}/q.parquet", overwrite=overwrite), colours)
+    assert (tmp_path / "q.parquet.run.json").read_text() == '{"photos": "of my run"}'
 
 
 def test_a_table_that_came_by_other_means_is_not_replaced(

@@ -63,6 +63,9 @@ def test_what_lies_in_a_bucket_and_is_not_ours_stays(
     with pytest.raises(OutputError, match="is no data set of scene-batch run"):
         run(Job((str(sixty),), f"{bucket.url}/x/", overwrite=True), colours)
     assert bucket.get("x/part-000000.parquet") == b"somebody's"
+    bucket.put("q.csv.run.json", b"somebody's")
+    with pytest.raises(OutputError, match="is no run's record"):
+        run(Job((str(sixty),), f"{bucket.url}/q.csv"), colours)
 
 
 @pytest.mark.parametrize(

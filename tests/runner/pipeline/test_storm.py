@@ -92,6 +92,10 @@ def test_what_is_the_photos_own_fault_is_no_storm() -> None:
     watch.sift([Unreadable(ref, "permission", "expired", by_storage=True)] * 100)
     with pytest.raises(StormError, match=r"100 of the last 200 .* 'permission: expired'"):
         watch.check()
+    watch = StormGuard()
+    watch.sift([Unreadable(ref, "fetch_failed", f"{n} came", by_storage=True) for n in range(100)])
+    with pytest.raises(StormError, match=r"100 of them for 'fetch_failed: 0 came'"):
+        watch.check()
 
 
 def test_the_share_of_failures_is_the_callers() -> None:

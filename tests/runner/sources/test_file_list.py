@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from scene_batch.errors import SourceError
+from scene_batch.object_store.address import hidden, shown
 from scene_batch.records import Unreadable
 from scene_batch.sources.file_list import FileList, ListFormat
+from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import read
 from support import save_shade, scene_batch
 
@@ -101,6 +103,24 @@ def test_a_line_of_a_table_without_a_path_is_a_row(tmp_path: Path) -> None:
     outcome = read(replace(ref, path=""))
     assert isinstance(outcome, Unreadable)
     assert outcome.code == "missing"
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "s3://bucket/", "https:/host/x.jpg?sig=abc"])
+def test_a_line_that_names_no_photo_is_a_row_without_its_query(url: str, tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_text(url)
+    (ref, *_) = FileList(str(tmp_path / "l.txt")).refs()
+    outcome = read(ref)
+    assert isinstance(outcome, Unreadable)
+    assert outcome.code == ("missing" if "?" in url else "bad_path")
+    assert "abc" not in shown(url) + hidden(url)
+
+
+def test_a_list_without_lines_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_text("\n\n")
+    listing = Listing([f"@{tmp_path}/l.txt"])
+    assert list(listing) == []
+    with pytest.raises(SourceError, match="no line has a path"):
+        listing.refuse_no_photo()
 
 
 @pytest.mark.parametrize(
