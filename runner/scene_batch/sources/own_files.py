@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from scene_batch.object_store.address import Address, is_url
-from scene_batch.tables.names import RECORD_ENDING
 
-_ENDINGS = ("", RECORD_ENDING, ".parts", ".parts.replaced")
+_ENDINGS = ("", ".run.json", ".parts", ".parts.replaced")
 
 
 @dataclass(frozen=True, slots=True)
