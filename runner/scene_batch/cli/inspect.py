@@ -23,7 +23,7 @@ def command(model: Path | None, markdown: bool) -> None:
     """
     from scene_batch.errors import ModelError
     from scene_batch.model.compute_options import ComputeOptions
-    from scene_batch.model.page import to_markdown
+    from scene_batch.model.page import preprocess_in_words, to_markdown
     from scene_batch.model.session import Session
 
     session = Session.open(model, ComputeOptions("cpu"))
@@ -48,6 +48,7 @@ def command(model: Path | None, markdown: bool) -> None:
         "precision": card.precision,
         "classes": list(card.classes),
         "preprocess": card.preprocess.to_json(),
+        "preprocess_in_words": preprocess_in_words(card.preprocess),
         "training": dict(card.training),
         "metrics": dict(card.metrics),
         "calibration": dict(card.calibration),

@@ -18,8 +18,9 @@ from scene_batch.model.preprocess import Preprocess
 
 Precision = Literal["fp32", "fp16", "int8"]
 
-FORMAT = 1
-"""Version of the metadata's layout: the one that is written, and the newest that is read."""
+FORMAT = 2
+"""The newest version of the metadata's layout that is read; 2 is written where preprocessing needs
+it, else 1."""
 
 PROBABILITY_TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 1e-3, "int8": 1e-3}
 """Largest difference from a golden probability that is allowed on another device."""
@@ -101,7 +102,7 @@ class ModelCard:
     def to_metadata(self) -> dict[str, str]:
         """The file's metadata, keys to JSON texts."""
         values = {
-            "format": FORMAT,
+            "format": 2 if self.preprocess.needs_format_2 else 1,
             **{name: getattr(self, name) for name in self.__slots__},
             "preprocess": self.preprocess.to_json(),
             "golden": [vector.to_json() for vector in self.golden],

@@ -37,6 +37,7 @@ from scene_batch.model.decode_memory import (
     least_bytes,
     too_many_scans,
 )
+from scene_batch.model.geometry import Size
 from scene_batch.model.preprocess import DAMAGED_EXIF, Preprocess
 from scene_batch.records import Decoded, ImageRef, Pixels, Unreadable, UnreadableCode
 
@@ -84,13 +85,12 @@ def decode(
     except _BROKEN as error:
         return Unreadable(ref, broken_code(error), one_line(error))
     with image:
-        if image.width * image.height > MAX_PIXELS:
-            size = f"{image.width}x{image.height}"
-            return Unreadable(ref, "too_large", f"{size} is over {MAX_PIXELS} pixels")
+        if reason := _too_many_pixels(image.size, preprocess):
+            return Unreadable(ref, "too_large", reason)
         try:
             if too_many_scans(image, data):
                 return Unreadable(ref, "too_large", f"a JPEG of more than {MOST_SCANS} scans")
-            if limits is None or is_small(image, data):
+            if limits is None or is_small(image, data, preprocess):
                 return Decoded(ref, preprocess.apply(image))
             need = decoding_bytes(image, data, preprocess)
             if need > limits.budget.most:
@@ -100,6 +100,14 @@ def decode(
             return Unreadable(ref, "too_large", "not enough memory to decode it")
         except _BROKEN as error:
             return Unreadable(ref, broken_code(error), one_line(error))
+
+
+def _too_many_pixels(size: Size, preprocess: Preprocess) -> str:
+    """Why a photo of a size is not decoded; empty where it is."""
+    for (width, height), when in ((size, ""), (preprocess.resized(size), " when resized")):
+        if width * height > MAX_PIXELS:
+            return f"{width}x{height}{when} is over {MAX_PIXELS} pixels"
+    return ""
 
 
 def _open(data: bytes) -> Image.Image:

@@ -55,22 +55,27 @@ def decoding_bytes(image: Image.Image, data: bytes, preprocess: Preprocess) -> i
     width, height = -(-width // scale), -(-height // scale)
     pixels = width * height
     each = 1 if image.mode in _ONE_BYTE else 2 if image.mode in _TWO_BYTES else 4
-    side = max(preprocess.width, preprocess.height)
-    working = working_bytes((width, height), (side, side), cropped=preprocess.fit == "crop")
+    resized = preprocess.resized(image.size)
+    cropped = preprocess.fit == "crop"
+    working = max(  # it may be turned behind resizing
+        working_bytes((width, height), size, cropped=cropped) for size in (resized, resized[::-1])
+    )
+    turned = 2 if preprocess.orientation == "exif-first" else 1
     return (
         len(data) * (1 + _COPIES.get(kind, 0))
-        + pixels * each
+        + pixels * each * turned
         + working
         + _beside(image, data, pixels * each)
     )
 
 
-def is_small(image: Image.Image, data: bytes) -> bool:
+def is_small(image: Image.Image, data: bytes, preprocess: Preprocess) -> bool:
     """Whether a photo takes so little, some 10 MB, that counting it would cost more than it helps.
 
     A TIFF never is: its tiles may be larger than its picture.
     """
-    pixels = image.width * image.height
+    width, height = preprocess.resized(image.size)
+    pixels = max(image.width * image.height, width * height)
     return pixels <= SMALL_PIXELS and len(data) <= _SMALL_FILE and image.format != "TIFF"
 
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from scene_batch.model.card import ModelCard
+from scene_batch.model.preprocess import Preprocess
 
 _MOST_PAIRS = 8
 """Most mistakes that are named, the most frequent first."""
-_DECODINGS = {"full": "in full", "scaled": "large JPEGs at 1/2, 1/4 or 1/8 of their size"}
-_FITS = {"crop": "the middle of the photo", "stretch": "the photo stretched to it"}
 _MOST_CLASSES = 40
 """Most classes that are listed with figures of their own, the hardest first."""
 
@@ -27,8 +26,41 @@ def to_markdown(card: ModelCard, size_bytes: int, sha256: str) -> str:
     return "\n".join(line for section in sections for line in section) + "\n"
 
 
+def preprocess_in_words(preprocess: Preprocess) -> dict[str, str]:
+    """What becomes of a photo before the model sees it, by subject."""
+    height, width = preprocess.resize or (preprocess.height, preprocess.width)
+    to = f"{width if width == height else f'{width}x{height}'} pixels, the other edge "
+    to += {"down": "rounded down", "nearest": "rounded"}[preprocess.rounding]
+    fit = {
+        "crop": "the middle of the photo",
+        "stretch": f"the photo stretched to {width}x{height}",
+        "shorter": f"its shorter edge resized to {to}",
+        "longer": f"its longer edge resized to {to}",
+    }[preprocess.fit]
+    if preprocess.fit == "shorter" or (preprocess.fit != "crop" and preprocess.resize):
+        fit += ", then the middle, an odd margin "
+        fit += {"rounded": "rounded", "floor": "rounded down"}[preprocess.centre]
+    if preprocess.fit == "longer":
+        fit += "; what is missing is filled with rgb({}, {}, {})".format(*preprocess.pad)
+    return {
+        "input": f"{preprocess.width}x{preprocess.height} pixels: {fit}",
+        "resampling": preprocess.filter,
+        "transparency": _ALPHAS[preprocess.alpha],
+        "orientation": _ORIENTATIONS[preprocess.orientation],
+        "decoding": _DECODINGS[preprocess.decoding],
+    }
+
+
+_ALPHAS = {"white": "laid on white", "dropped": "dropped: the colours below are seen"}
+_ORIENTATIONS = {
+    "exif": "turned as EXIF says",
+    "exif-first": "turned as EXIF says, before resizing",
+    "stored": "as the pixels lie in the file, whatever EXIF says",
+}
+_DECODINGS = {"full": "in full", "scaled": "large JPEGs at 1/2, 1/4 or 1/8 of their size"}
+
+
 def _model(card: ModelCard, size_bytes: int, sha256: str) -> Iterator[str]:
-    preprocess = card.preprocess
     yield f"# {card.name} {card.version}\n"
     yield f"Classifies a photo as one of {len(card.classes)} classes: {', '.join(card.classes)}.\n"
     yield from _table(
@@ -36,9 +68,7 @@ def _model(card: ModelCard, size_bytes: int, sha256: str) -> Iterator[str]:
         [
             ("made", card.created),
             ("file", f"{size_bytes / 1e6:.1f} MB, {card.precision}, sha256 `{sha256}`"),
-            ("input", f"{preprocess.width}x{preprocess.height} pixels, {_FITS[preprocess.fit]}"),
-            ("resampling", preprocess.filter),
-            ("decoding", _DECODINGS[preprocess.decoding]),
+            *preprocess_in_words(card.preprocess).items(),
         ],
     )
 

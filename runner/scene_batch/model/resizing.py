@@ -8,14 +8,16 @@ them vertically at the end: the same pixels, bit for bit, as of the whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Box: TypeAlias = tuple[float, float, float, float]
-"""(left, upper, right, lower) in pixels, with fractions."""
+from scene_batch.model.geometry import Box, Size
+
+Alpha = Literal["white", "dropped"]
+"""What becomes of transparency: it is laid on white, or the colours below it are seen."""
 
 STRIP_PIXELS = 1 << 18
 """Pixels that are converted at a time; few enough for a processor's cache."""
@@ -24,14 +26,14 @@ _DIRECT_PIXELS = 1 << 20
 
 
 def to_rgb_resized(
-    image: Image.Image, size: tuple[int, int], resample: Image.Resampling, box: Box
+    image: Image.Image, size: Size, resample: Image.Resampling, box: Box, alpha: Alpha = "white"
 ) -> Image.Image:
-    """``to_rgb(image).resize(size, resample, box)``, of a loaded image.
+    """``to_rgb(image, alpha=alpha).resize(size, resample, box)``, of a loaded image.
 
     A photo of that very size is left as it is. Beside the image this takes ``working_bytes``.
     """
     if _is_rgb(image) or image.width * image.height <= _DIRECT_PIXELS:
-        whole = to_rgb(image)
+        whole = to_rgb(image, alpha=alpha)
         return whole if image.size == size else whole.resize(size, resample, box)
     full = _full_scale(_strips(image)) if image.mode == "F" else None
     left, upper, right, lower = box
@@ -39,7 +41,7 @@ def to_rgb_resized(
     narrow = size[0] < image.width
     width = size[0] if narrow else image.width
     narrowed = Image.new("RGB", (width, image.height))
-    for top, strip in _rows(image, full):
+    for top, strip in _rows(image, full, alpha):
         if narrow:
             within = (left, 0, right, strip.height)
             strip = strip.resize((width, strip.height), resample, within)  # noqa: PLW2901
@@ -48,31 +50,32 @@ def to_rgb_resized(
     return narrowed if image.size == size else narrowed.resize(size, resample, rest)
 
 
-def working_bytes(photo: tuple[int, int], size: tuple[int, int], *, cropped: bool) -> int:
+def working_bytes(photo: Size, size: Size, *, cropped: bool) -> int:
     """Most bytes that ``to_rgb_resized`` takes beside a photo, both (width, height).
 
     What a strip or a photo that is converted as a whole takes is left out: some megabytes.
     """
     width, height = photo
     wide = size[0] if size[0] < width or not cropped else width
-    return 4 * (wide * height + (width if width > STRIP_PIXELS else 0))
+    return 4 * (wide * height + size[0] * size[1] + (width if width > STRIP_PIXELS else 0))
 
 
-def to_rgb(image: Image.Image, full: float | None = None) -> Image.Image:
+def to_rgb(image: Image.Image, full: float | None = None, alpha: Alpha = "white") -> Image.Image:
     """Convert an image of any mode that Pillow opens to RGB, 8 bits a channel.
 
     16-bit grays are scaled (65535 becomes 255), 32-bit integers are taken as 16-bit ones, floats
-    as 0 to 1 (or 0 to 255 where one is above 1); transparency is laid on white.
+    as 0 to 1 (or 0 to 255 where one is above 1).
 
     Args:
         image: Of any mode.
         full: What is white in a float image; None: found out from its values.
+        alpha: What becomes of transparency.
     """
     if _is_rgb(image):
         return image
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _gray_to_8_bits(image, full).convert("RGB")
-    if image.has_transparency_data:
+    if alpha == "white" and image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
@@ -83,15 +86,17 @@ def _is_rgb(image: Image.Image) -> bool:
     return image.mode == "RGB" and "transparency" not in image.info
 
 
-def _rows(image: Image.Image, full: float | None) -> Iterator[tuple[int, Image.Image]]:
+def _rows(
+    image: Image.Image, full: float | None, alpha: Alpha
+) -> Iterator[tuple[int, Image.Image]]:
     """Strips of whole rows in RGB, each with the row at its top."""
     if image.width <= STRIP_PIXELS:
         for (_, top), strip in _strips(image):
-            yield top, to_rgb(strip, full)
+            yield top, to_rgb(strip, full, alpha)
         return
     row = Image.new("RGB", (image.width, 1))
     for (left, top), piece in _strips(image):
-        row.paste(to_rgb(piece, full), (left, 0))
+        row.paste(to_rgb(piece, full, alpha), (left, 0))
         if left + piece.width == image.width:
             yield top, row
 

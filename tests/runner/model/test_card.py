@@ -40,7 +40,7 @@ def test_a_model_without_metadata_is_refused(colour_model: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("key", "text", "words"),
     [
-        ("format", "2", "has a newer format than 1"),
+        ("format", "3", "has a newer format than 2"),
         ("classes", '["red", "green"]', "contradicts its 2 classes"),
         ("classes", '["red", "red", "blue"]', "not unique"),
         ("classes", "[", "damaged metadata"),

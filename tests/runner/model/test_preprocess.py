@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from scene_batch.errors import ModelError
-from scene_batch.model.preprocess import Preprocess, centred_box
+from scene_batch.model.geometry import centred_box
+from scene_batch.model.preprocess import Preprocess
 from scene_batch.model.resizing import to_rgb
 from support import encode
 

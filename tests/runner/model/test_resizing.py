@@ -11,10 +11,10 @@ from PIL import Image
 
 from scene_batch.model import resizing
 from scene_batch.model.preprocess import Preprocess
-from scene_batch.model.resizing import to_rgb, to_rgb_resized
+from scene_batch.model.resizing import Alpha, to_rgb, to_rgb_resized
 from support import encode
 
-_FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
+_FILTERS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
 
 def _image(mode: str, size: tuple[int, int]) -> Image.Image:
@@ -72,9 +72,9 @@ def test_a_large_photo_is_converted_by_strips(monkeypatch: pytest.MonkeyPatch) -
     """Never more than a strip at a time, so that no second whole image is in memory."""
     converted = []
 
-    def seen(image: Image.Image, full: float | None = None) -> Image.Image:
+    def seen(image: Image.Image, full: float | None = None, alpha: Alpha = "white") -> Image.Image:
         converted.append(image.width * image.height)
-        return to_rgb(image, full)
+        return to_rgb(image, full, alpha)
 
     monkeypatch.setattr(resizing, "to_rgb", seen)
     for size in ((1500, 1200), (1, 1_500_000), (1_500_000, 1)):
