@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import keras
+import numpy as np
 import onnx
 
+from scene_batch.records import Pixels
 from scene_batch_export.folding import fold_scaling
+from scene_batch_train.figures import Probabilities
 
 OPSET = 18
 """The newest that tf2onnx writes."""
@@ -38,6 +42,12 @@ def to_onnx(model: keras.Model) -> onnx.ModelProto:
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     return converted
+
+
+def outputs_of_keras(model: keras.Model, pixels: Sequence[Pixels]) -> Probabilities:
+    """What Keras itself computes."""
+    batches = [np.stack(pixels[start : start + 32]) for start in range(0, len(pixels), 32)]
+    return np.concatenate([keras.ops.convert_to_numpy(model(b, training=False)) for b in batches])
 
 
 def _rename_output(model: onnx.ModelProto, name: str) -> None:

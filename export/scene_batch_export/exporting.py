@@ -14,20 +14,18 @@ import onnx
 
 from scene_batch.errors import ParityError, TrainingError
 from scene_batch.model.card import PROBABILITY_TOLERANCE, GoldenVector, ModelCard, Precision
-from scene_batch.model.decode import decode
 from scene_batch.model.golden import pixels_sha256
-from scene_batch.records import Decoded, ImageRef
-from scene_batch_export import photos
-from scene_batch_export.conversion import to_onnx
+from scene_batch_export import run_photos
+from scene_batch_export.conversion import outputs_of_keras, to_onnx
 from scene_batch_export.measuring import (
     figures_on_test,
     in_words,
     outputs,
-    outputs_of_keras,
     short_figures,
     side_by_side,
 )
 from scene_batch_export.parity import Difference, compare
+from scene_batch_export.photos import golden_pixels
 from scene_batch_export.writing import check_place, publish, save
 from scene_batch_train.run_folder import RunFolder
 
@@ -75,7 +73,7 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
     check_place(wish.out, overwrite=wish.overwrite)
     run = RunFolder.open(wish.run)
     model = _load(run)
-    pixels, class_indices = photos.labelled(run)
+    _, pixels, class_indices = run_photos.labelled(run)
     card = _card(run, wish)
     with tempfile.TemporaryDirectory() as folder:
         workshop = Path(folder) / "model.onnx"
@@ -98,10 +96,16 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
             _refuse_lowered(wish.precision, difference, wish.min_agreement)
         metrics = dict(card.metrics) | {"exported": figures}
         if wish.test is not None:
-            metrics["test"] = figures_on_test(exported, card, run, wish.test, workshop)
+            metrics["test"] = figures_on_test(
+                exported,
+                card,
+                run_photos.for_test(run, wish.test),
+                run.read_recipe().top_k,
+                workshop,
+            )
             say(in_words(metrics["test"]))
         card = replace(card, metrics=metrics)
-        golden = _golden(exported, card, model, photos.for_golden(run, wish.golden), workshop)
+        golden = _golden(exported, card, model, run_photos.for_golden(run, wish.golden), workshop)
         save(exported, replace(card, golden=golden), workshop)
         publish(workshop, wish.out)
 
@@ -169,7 +173,7 @@ def _lowered(fp32: onnx.ModelProto, run: RunFolder, wish: Wish) -> onnx.ModelPro
         return to_fp16(fp32)
     from scene_batch_export.quantization import to_int8
 
-    return to_int8(fp32, photos.for_calibration(run, wish.calibrate))
+    return to_int8(fp32, run_photos.for_calibration(run, wish.calibrate))
 
 
 def _golden(
@@ -179,8 +183,7 @@ def _golden(
     images: Sequence[bytes],
     workshop: Path,
 ) -> tuple[GoldenVector, ...]:
-    decoded = [decode(ImageRef("<golden>"), image, card.preprocess) for image in images]
-    pixels = [photo.pixels for photo in decoded if isinstance(photo, Decoded)]
+    pixels = golden_pixels(images, card.preprocess)
     ours, theirs = outputs(model, card, pixels, workshop), outputs_of_keras(trained, pixels)
     return tuple(
         GoldenVector(image, pixels_sha256(p), tuple(t.tolist()), tuple(o.tolist()))

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -16,10 +15,9 @@ from scene_batch.model.card import ModelCard
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.session import Session
 from scene_batch.records import Pixels
-from scene_batch_export import photos
+from scene_batch_export.photos import LabelledPixels
 from scene_batch_export.writing import save
 from scene_batch_train.figures import Probabilities, accuracy, figures, reliability
-from scene_batch_train.run_folder import RunFolder
 
 
 def outputs(
@@ -37,12 +35,6 @@ def outputs(
     )
 
 
-def outputs_of_keras(model: keras.Model, pixels: Sequence[Pixels]) -> Probabilities:
-    """What Keras itself computes."""
-    batches = [np.stack(pixels[start : start + 32]) for start in range(0, len(pixels), 32)]
-    return np.concatenate([keras.ops.convert_to_numpy(model(b, training=False)) for b in batches])
-
-
 def short_figures(
     probabilities: Probabilities, class_indices: npt.NDArray[np.int64]
 ) -> dict[str, float]:
@@ -54,14 +46,16 @@ def short_figures(
 
 
 def figures_on_test(
-    model: onnx.ModelProto, card: ModelCard, run: RunFolder, folder: Path, workshop: Path
+    model: onnx.ModelProto,
+    card: ModelCard,
+    test: LabelledPixels,
+    top_k: int,
+    workshop: Path,
 ) -> dict[str, Any]:
     """The file's own figures on photos that had no part in making it."""
-    pixels, class_indices = photos.labelled_folder(run, folder)
-    probabilities = outputs(model, card, pixels, workshop)
-    top_k = run.read_recipe().top_k
-    found = figures(probabilities, class_indices, card.classes, top_k)
-    return {"data": folder.name, "date": datetime.now(UTC).date().isoformat()} | found
+    probabilities = outputs(model, card, test.pixels, workshop)
+    found = figures(probabilities, test.class_indices, card.classes, top_k)
+    return {"data": test.name, "date": datetime.now(UTC).date().isoformat()} | found
 
 
 def in_words(found: Mapping[str, Any]) -> str:

@@ -1,24 +1,23 @@
-"""The photos that export needs: to compare on, to calibrate on, and to put in the file."""
+"""The photos that a model file is made with: to compare on, to calibrate on, to put in the file."""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from scene_batch.errors import TrainingError
+from scene_batch.model.decode import decode
 from scene_batch.model.preprocess import Preprocess
 from scene_batch.records import Decoded, ImageRef, Pixels
 from scene_batch.sources.listing import Listing
 from scene_batch_train.photos import find_photos, load_photo
-from scene_batch_train.run_folder import RunFolder
-from scene_batch_train.splitting import TRAIN, VALIDATION, read_split
 
 CALIBRATION_PHOTOS = 256
 COMPARED_PHOTOS = 2000
@@ -30,96 +29,61 @@ _SEED = 20
 Item = TypeVar("Item")
 
 
-def labelled(run: RunFolder) -> tuple[list[Pixels], npt.NDArray[np.int64]]:
-    """Photos of the run's validation part and their class indices, int64 ``(photos,)``.
+class LabelledPixels(NamedTuple):
+    """Photos whose class is known, as the model sees them."""
+
+    name: str
+    """Of their folder."""
+    pixels: list[Pixels]
+    class_indices: npt.NDArray[np.int64]
+    """``(photos,)``."""
+
+
+def labelled_folder(
+    folder: Path, classes: Sequence[str], preprocess: Preprocess, known: Collection[str] = ()
+) -> LabelledPixels:
+    """The photos of a folder with a folder for each class.
+
+    Args:
+        folder: Its folders are named as classes.
+        classes: The model's, in index order.
+        preprocess: The model's.
+        known: Paths, links resolved, of photos that were trained on, which test nothing.
 
     Raises:
-        TrainingError: None of them can be read.
-    """
-    classes = run.read_classes()
-    chosen = _choose(read_split(run.split, VALIDATION), COMPARED_PHOTOS)
-    pixels, indices = [], []
-    for ref, name in chosen:
-        if name not in classes:
-            raise TrainingError(f"{str(run.path)!r}: class {name!r} of split.csv is no class")
-        photo = _load(ref, run.read_preprocess())
-        if photo is not None:
-            pixels.append(photo)
-            indices.append(classes.index(name))
-    if not pixels:
-        raise TrainingError(
-            f"no validation photo of {str(run.path)!r} can be read (first: {chosen[0][0].path!r});"
-            " export where split.csv's paths lead to them"
-        )
-    return pixels, np.array(indices, np.int64)
-
-
-def labelled_folder(run: RunFolder, folder: Path) -> tuple[list[Pixels], npt.NDArray[np.int64]]:
-    """The photos of a folder of class folders and their class indices, int64 ``(photos,)``.
-
-    Raises:
-        TrainingError: A photo cannot be read or is the run's own, or a class is not the run's.
+        TrainingError: A photo cannot be read or is a known one, or a class is not the model's.
     """
     members, names = find_photos(folder)
-    own = {
-        os.path.realpath(ref.path)
-        for part in (TRAIN, VALIDATION)
-        for ref, _ in read_split(run.split, part)
-    }
-    known = next((m.ref.path for m in members if os.path.realpath(m.ref.path) in own), None)
-    if known is not None:
-        raise TrainingError(f"{known!r} is one of the run's own photos, and tests nothing")
-    classes, preprocess = run.read_classes(), run.read_preprocess()
+    trained = next((m.ref.path for m in members if os.path.realpath(m.ref.path) in known), None)
+    if trained is not None:
+        raise TrainingError(f"{trained!r} is one of the run's own photos, and tests nothing")
     pixels, indices = [], []
     for member in members:
         name = names[member.class_index]
         if name not in classes:
-            raise TrainingError(f"{str(folder)!r}: {name!r} is no class of {str(run.path)!r}")
-        photo = _load(member.ref, preprocess)
+            raise TrainingError(f"{str(folder)!r}: {name!r} is no class of the model")
+        photo = load(member.ref, preprocess)
         if photo is None:
             raise TrainingError(f"{member.ref.path!r} cannot be read; take it out of the test")
         pixels.append(photo)
         indices.append(classes.index(name))
-    return pixels, np.array(indices, np.int64)
+    return LabelledPixels(folder.name, pixels, np.array(indices, np.int64))
 
 
-def for_calibration(run: RunFolder, folder: Path | None) -> list[Pixels]:
-    """Photos to calibrate on: from ``folder``, else of the run's training part.
-
-    Raises:
-        TrainingError: None of them can be read.
-    """
-    pixels = list(_loaded(run, folder, TRAIN, CALIBRATION_PHOTOS))
-    if not pixels:
-        raise TrainingError("no photo to calibrate on can be read; name a folder: --calibrate DIR")
-    return pixels
+def of_folder(folder: Path) -> list[ImageRef]:
+    """The photos of a folder, sorted; SourceError where it is missing."""
+    return list(Listing([str(folder)]))
 
 
-def for_golden(run: RunFolder, folder: Path | None) -> list[bytes]:
-    """Small encoded photos for the file: from ``folder``, else of the run's validation part.
-
-    They are as large as the model's input, so that they weigh some kilobytes each.
-    """
-    images = [_encode(photo) for photo in _loaded(run, folder, VALIDATION, GOLDEN_PHOTOS)]
-    if not images:
-        raise TrainingError("no golden photo can be read; name a folder of photos: --golden DIR")
-    return images
-
-
-def _loaded(run: RunFolder, folder: Path | None, part: str, count: int) -> Iterator[Pixels]:
-    """The readable ones of ``count`` photos of a folder, or else of a part of the run."""
-    if folder is None:
-        refs = [ref for ref, _ in read_split(run.split, part)]
-    else:
-        refs = list(Listing([str(folder)]))
-    preprocess = run.read_preprocess()
-    for ref in _choose(refs, count):
-        photo = _load(ref, preprocess)
+def loaded(refs: Sequence[ImageRef], preprocess: Preprocess, count: int) -> Iterator[Pixels]:
+    """The readable ones of ``count`` photos, the same each time, in order."""
+    for ref in choose(refs, count):
+        photo = load(ref, preprocess)
         if photo is not None:
             yield photo
 
 
-def _choose(items: Sequence[Item], count: int) -> list[Item]:
+def choose(items: Sequence[Item], count: int) -> list[Item]:
     """At most ``count`` items, the same each time, in their order."""
     if len(items) <= count:
         return list(items)
@@ -127,9 +91,21 @@ def _choose(items: Sequence[Item], count: int) -> list[Item]:
     return [items[index] for index in sorted(chosen)]
 
 
-def _load(ref: ImageRef, preprocess: Preprocess) -> Pixels | None:
+def load(ref: ImageRef, preprocess: Preprocess) -> Pixels | None:
+    """A photo as the model sees it; None where it cannot be read."""
     photo = load_photo(ref, preprocess)
     return photo.pixels if isinstance(photo, Decoded) else None
+
+
+def golden_photos(pixels: Sequence[Pixels]) -> list[bytes]:
+    """Encode photos of the size of the model's input: they weigh some kilobytes each."""
+    return [_encode(photo) for photo in pixels]
+
+
+def golden_pixels(images: Sequence[bytes], preprocess: Preprocess) -> list[Pixels]:
+    """What the model sees of golden photos."""
+    decoded = [decode(ImageRef("<golden>"), image, preprocess) for image in images]
+    return [photo.pixels for photo in decoded if isinstance(photo, Decoded)]
 
 
 def _encode(pixels: Pixels) -> bytes:

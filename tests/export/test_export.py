@@ -28,7 +28,7 @@ from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
 from scene_batch.model.session import Session
 from scene_batch.records import Prediction
-from scene_batch_export import exporting, photos
+from scene_batch_export import exporting, run_photos
 from scene_batch_export.exporting import Wish, export
 from scene_batch_export.parity import compare
 from scene_batch_train.run_folder import RunFolder
@@ -296,7 +296,7 @@ def test_photos_that_are_gone_are_said(tiny_run: RunFolder, tmp_path: Path) -> N
     text = (moved / "split.csv").read_text()
     (moved / "split.csv").write_text(text.replace("/labelled", "/gone"))
     with pytest.raises(TrainingError, match=r"can be read \(first: .*split\.csv's paths"):
-        photos.labelled(dataclasses.replace(tiny_run, path=moved))
+        run_photos.labelled(dataclasses.replace(tiny_run, path=moved))
 
 
 def test_the_command_line_from_photos_to_table(

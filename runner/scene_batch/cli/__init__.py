@@ -39,7 +39,9 @@ COMMANDS = {
     "explore": Entry("scene_batch_train.cli.explore", "Look at a training set.", "train"),
     "tune": Entry("scene_batch_train.cli.tune", "Search for a better training config.", "train"),
     "train": Entry("scene_batch_train.cli.train", "Train on labelled folders of photos.", "train"),
-    "export": Entry("scene_batch_export.cli", "Make a trained run into a model file.", "export"),
+    "export": Entry(
+        "scene_batch_export.cli.export", "Make a trained run into a model file.", "export"
+    ),
 }
 """Each module has a click command of the name ``command``."""
 
