@@ -48,6 +48,7 @@ class Ledger:
         self.thrown_away = ""
         """Why parts were thrown away when the run was continued; empty where none was."""
         self._begun = False
+        self._seen: frozenset[str] = frozenset()
 
     def __enter__(self) -> Self:
         """Keep other processes off the folder, and look at what is in it.
@@ -69,6 +70,7 @@ class Ledger:
                 )
             self._storage.delete([name for name in names if name in PARTIALS])
             self.parts = [name for name in names if is_part(name)]
+            self._seen = frozenset(names)
             if self.parts and not {JOB, FINISHED, RECORD} & set(names):
                 # The last restart or removal was broken off, or the file was deleted.
                 self.thrown_away = f"{JOB!r} is missing in {self._storage.folder!r}"
@@ -196,7 +198,9 @@ class Ledger:
         """Delete what is there; if that is broken off, a later run deletes or continues it."""
         if {FINISHED, RECORD} & set(self._storage.names()):
             self._storage.delete_unrecorded()
-        self._storage.delete([FINISHED, RECORD, JOB, WHOLE, *self.parts])
+        # Only what was there: another process may be quick to begin.
+        there = [name for name in (FINISHED, RECORD, JOB, WHOLE) if name in self._seen]
+        self._storage.delete([*there, *self.parts])
         self.parts = []
 
     def remove(self, at_the_end: Callable[[], None] = lambda: None) -> None:
@@ -221,7 +225,8 @@ class Ledger:
             if text is None:
                 return None
             value = json.loads(text)
-            if isinstance(value, dict) and _KEYS[name] <= value.keys():
+            kinds = _KEYS[name]
+            if isinstance(value, dict) and all(type(value.get(k)) is kinds[k] for k in kinds):
                 return value
             reason = "its keys are not a run's"
         except ValueError as error:
@@ -232,7 +237,11 @@ class Ledger:
         )
 
 
-_KEYS = {JOB: {"run", "job"}, FINISHED: {"photos", "job"}, RECORD: {"photos", "job"}}
+_KEYS: dict[str, dict[str, type]] = {
+    JOB: {"run": str, "job": dict},
+    FINISHED: {"photos": int, "job": str},
+    RECORD: {"photos": int, "job": str},
+}
 
 
 def _is_a_runs(name: str) -> bool:

@@ -66,8 +66,9 @@ class LocalStorage:
                 f"{str(record)!r} is no run's record; move it, or name another output"
             )
         if path.is_dir():
-            (path / LOCK).unlink(missing_ok=True)  # a run was killed at its very last step
             strange = _strange(path)
+            if not strange:
+                (path / LOCK).unlink(missing_ok=True)  # a run was killed at its very last step
             if strange:
                 raise OutputError(
                     f"{str(path)!r} holds {strange!r} and is no data set of scene-batch run; name"
@@ -179,6 +180,8 @@ class LocalStorage:
         Raises:
             OutputBusyError: There, another process was quick to hold it.
         """
+        if (self._folder / LOCK).exists() and not _is_empty(self._folder / LOCK):
+            return  # somebody's own
         if sys.platform != "win32":
             (self._folder / LOCK).unlink(missing_ok=True)
             return
@@ -206,8 +209,14 @@ def check_folder(folder: Path) -> None:
 def _strange(folder: Path) -> str:
     """What makes a folder something else than a data set of ours; empty where nothing does."""
     names = sorted(os.listdir(folder))  # noqa: PTH208 - names
-    others = [name for name in names if not is_part(name) and name != RECORD]
+    own = (RECORD, LOCK) if _is_empty(folder / LOCK) else (RECORD,)
+    others = [name for name in names if not is_part(name) and name not in own]
     return (others or ([] if RECORD in names else [*names, "nothing"]) or [""])[0]
+
+
+def _is_empty(file: Path) -> bool:
+    """Whether a file has no bytes, as a lock has none."""
+    return file.is_file() and file.stat().st_size == 0
 
 
 def _remove_data_set(folder: Path) -> None:

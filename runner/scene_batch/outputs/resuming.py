@@ -83,7 +83,8 @@ def _refuse_another(
         saved = publisher.ledger.parts or not publisher.storage.is_exclusive
         other = bool(saved) and identity is not None and identity != plan.identity
     if other:
-        what = "; ".join(differences(identity or {}, plan.identity)) if identity else "job"
+        what = "; ".join(differences(identity, plan.identity)) if identity else ""
+        what = what or "job"
         raise LedgerError(
             f"{publisher.storage.folder!r} holds an unfinished run with another {what}: finish it"
             " with its own command, or throw it away with --restart"

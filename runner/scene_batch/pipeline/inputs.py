@@ -10,7 +10,7 @@ from scene_batch.errors import UsageError
 from scene_batch.object_store.address import is_url, shown
 from scene_batch.outputs.name import STANDARD_OUTPUT
 from scene_batch.sources.listing import tidy
-from scene_batch.tables.names import RECORD_ENDING
+from scene_batch.tables.names import PARTIAL, RECORD_ENDING
 
 
 def refuse_overwriting(out: str, inputs: Iterable[str | Path | None]) -> None:
@@ -25,11 +25,21 @@ def refuse_overwriting(out: str, inputs: Iterable[str | Path | None]) -> None:
     """
     if out == STANDARD_OUTPUT:
         return
-    written = (out, f"{out.rstrip('/')}{RECORD_ENDING}")
+    stem = out.rstrip("/")
+    written = (out, f"{stem}{RECORD_ENDING}", f"{stem}{RECORD_ENDING}{PARTIAL}")
+    folders = (f"{stem}.parts", *([stem] if out.endswith("/") else []))
     for read in inputs:
         name = "" if read is None else os.fspath(read).removeprefix("@")
-        if name and any(_is_same(name, other) for other in written):
+        is_written = any(_is_same(name, other) for other in written)
+        if name and (is_written or any(_is_in(name, folder) for folder in folders)):
             raise UsageError(f"--out {shown(out)!r} would replace {shown(name)!r}, which is read")
+
+
+def _is_in(name: str, folder: str) -> bool:
+    """Whether a file is below a folder that the job writes."""
+    if is_url(name) or is_url(folder):
+        return is_url(name) and tidy(name).startswith(tidy(folder) + "/")
+    return Path(os.path.realpath(name)).is_relative_to(os.path.realpath(folder))
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -122,10 +122,10 @@ class Update:
             yield replace(row, ref=ref)
 
     def _source_of(self, path: str) -> int:
-        for number, name in enumerate(self.photos.listing.names):
-            if name == path or path.startswith(name.rstrip("/") + "/"):
-                return number
         names = self.photos.listing.names
+        holding = [n for n in names if n == path or path.startswith(n.rstrip("/") + "/")]
+        if holding:  # one may be below another, by a link that is not followed
+            return names.index(max(holding, key=len))
         if "." in names and not (path.startswith("/") or is_url(path)):
             return names.index(".")
         raise OutputError(

@@ -34,11 +34,17 @@ class Directory:
     """What the job itself writes, which is no part of the source."""
     _excludes: Callable[[str], object] | None = field(init=False, repr=False)
     _roots: dict[tuple[int, int], str] = field(init=False, repr=False)
+    _single: dict[tuple[int, int], dict[bytes, str]] = field(default_factory=dict, repr=False)
+    """The other sources that are single photos, by their folder and name."""
 
     def __post_init__(self) -> None:
         """Look up what each folder is compared with."""
         self._excludes = self.selection.excludes()
         self._roots = {inode: name for real, name in self.others.items() if (inode := _inode(real))}
+        for real, name in self.others.items():
+            folder = _inode(os.path.dirname(real))  # noqa: PTH120 - a text
+            if folder and not _inode(real):
+                self._single.setdefault(folder, {})[os.fsencode(os.path.basename(real))] = name  # noqa: PTH119
 
     def refs(self) -> Iterator[ImageRef]:
         """Yield the photos below, bytewise by path.
@@ -92,6 +98,7 @@ class Directory:
         """
         names, ignored, excludes = [], self.ignored, self._excludes
         own = self.own.names_in(inode) if self.own else frozenset()
+        single = self._single.get(inode, {})
         root = os.fsencode(self.root)
         below = begin if root == b"." else begin[len(root.removesuffix(b"/")) + 1 :]
         looks_at_links = bool(self.others) or not self.selection.follow_links
@@ -110,6 +117,8 @@ class Directory:
                     ignored.other += 1
                 elif looks_at_links and entry.is_symlink() and not self._follow(entry.path):
                     ignored.links += 1
+                elif name in single:
+                    raise _meets(entry.path, single[name])
                 else:
                     names.append(name)
         names.sort()
@@ -160,7 +169,9 @@ def _inode(path: str) -> tuple[int, int] | None:
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link in a circle, or into a folder that is closed: a photo's problem
+    except PermissionError:  # a link into a folder that is closed: only its name tells
+        return not has_photo_suffix(entry.name)
+    except OSError:  # a link in a circle: a photo's problem
         return False
 
 

@@ -139,9 +139,7 @@ class FileList:
             if self.format.column not in header:
                 raise self._no_column(header)
             if header.count(self.format.column) > 1:
-                raise SourceError(
-                    f"the list {self.name!r} has two columns {self.format.column!r}; name one"
-                )
+                raise self._two_columns()
             index = header.index(self.format.column)
             for number, line in enumerate(lines, 2):
                 fields = self._fields(number, line)
@@ -178,6 +176,8 @@ class FileList:
                 column = self.format.column
                 if column not in table.schema_arrow.names:
                     raise self._no_column(table.schema_arrow.names)
+                if table.schema_arrow.names.count(column) > 1:
+                    raise self._two_columns()
                 kind = table.schema_arrow.field(column).type
                 if pa.types.is_dictionary(kind):
                     kind = kind.value_type
@@ -190,6 +190,11 @@ class FileList:
 
     def _unreadable(self, error: OSError) -> SourceError:
         return SourceError(f"cannot read the list {self.name!r}: {error.strerror or error}")
+
+    def _two_columns(self) -> SourceError:
+        return SourceError(
+            f"the list {self.name!r} has two columns {self.format.column!r}; name one"
+        )
 
     def _no_column(self, columns: Sequence[str]) -> SourceError:
         there = ", ".join(map(repr, columns)) or "none"

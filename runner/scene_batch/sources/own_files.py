@@ -18,6 +18,8 @@ class OwnFiles:
 
     names: frozenset[bytes]
     """Their names; in a bucket their keys."""
+    folders: frozenset[bytes] = frozenset()
+    """Of a bucket's keys, those below which all is the job's own."""
     folder: tuple[int, int] | None = None
     """Device and inode of the folder that they are in; None in a bucket."""
     root: str = ""
@@ -29,7 +31,9 @@ class OwnFiles:
         if is_url(out):
             address = Address.parse(out)
             keys = frozenset(f"{address.key}{ending}".encode() for ending in _ENDINGS)
-            return cls(keys, root=address.root)
+            folders = [".parts", *([""] if out.endswith("/") else [])]
+            below = frozenset(f"{address.key}{ending}".encode() for ending in folders)
+            return cls(keys, below, root=address.root)
         path = Path(os.path.realpath(out))
         try:
             status = path.parent.stat()
@@ -38,7 +42,7 @@ class OwnFiles:
         if out in ("", "-") or not status.st_ino:
             return None
         names = frozenset(os.fsencode(f"{path.name}{ending}") for ending in _ENDINGS)
-        return cls(names, (status.st_dev, status.st_ino))
+        return cls(names, folder=(status.st_dev, status.st_ino))
 
     def names_in(self, folder: tuple[int, int]) -> frozenset[bytes]:
         """Their names in a folder, by its device and inode."""
@@ -49,4 +53,4 @@ class OwnFiles:
         if root != self.root:
             return False
         name = key.encode()
-        return any(name == own or name.startswith(own + b"/") for own in self.names)
+        return name in self.names or any(name.startswith(own + b"/") for own in self.folders)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from scene_batch.object_store.address import Address
@@ -29,6 +28,7 @@ class Pages:
     store: ObjectStore
     stores: Stores
     last: str | None = None
+    _before: str | None = None
     _stream: Iterator[Sequence[ObjectMeta]] | None = None
     _by_signed_urls: bool = False
     _ended: bool = False
@@ -76,28 +76,54 @@ class Pages:
             raise
         if not page:
             return self._at_the_end()
-        self.last = max(chain([self.last or ""], (meta["path"] for meta in page)))
+        self._see(page)
         return [meta for meta in page if meta["path"] not in markers or meta["size"]]
+
+    def _see(self, page: Sequence[ObjectMeta]) -> None:
+        """Remember the last key of all, and the one before it."""
+        keys = sorted({*(meta["path"] for meta in page), *filter(None, (self._before, self.last))})
+        self.last = keys[-1]
+        self._before = keys[-2] if len(keys) > 1 else None
 
     def _at_the_end(self) -> Sequence[ObjectMeta] | None:
         """Make sure of the end: obstore takes any XML without keys for it, a login page too.
 
+        So the last key is asked for again: what a sound store answers begins with it.
+
         Raises:
             NoPhotoError: The store's answer is no listing.
         """
+        if self.last is None:
+            return self._first_page_by_signed_url()
+        stream = self.store.list(self.address.key or None, offset=self._before, chunk_size=_PAGE)
+        page = next(iter(stream), ())
+        behind = [meta for meta in page if meta["path"] > self.last]
+        if behind:
+            self._see(behind)
+        elif self.last not in {meta["path"] for meta in page}:  # or it was deleted a moment ago
+            return self._page_behind_what_was_deleted()
+        return behind or None
+
+    def _first_page_by_signed_url(self) -> Sequence[ObjectMeta] | None:
+        """S3 asked in another way where obstore finds no key at all; None where it has none."""
         if self.address.scheme != "s3":
             return None
-        before = self.last or ""
         try:
             page = self._by_signed_url()
         except NoPhotoError:
             raise
-        except (OSError, ValueError):  # it does not take such a request: obstore's word counts
-            return None
-        if not page or page[0]["path"] <= before:  # some stores do not know ``start-after``
-            return None
+        except (OSError, ValueError) as error:
+            if cause_of(error).may_pass:
+                raise
+            return None  # it does not take such a request
+        self._by_signed_urls = bool(page)
+        return page or None
+
+    def _page_behind_what_was_deleted(self) -> Sequence[ObjectMeta] | None:
+        if self.address.scheme != "s3":
+            raise NoPhotoError("not a page of a listing: its last key is not in it any more")
         self._by_signed_urls = True
-        return page
+        return self._by_signed_url()
 
     def _is_marker(self, meta: ObjectMeta) -> bool:
         """Whether an object without bytes is a directory marker ``x.jpg/``, not a photo."""

@@ -75,6 +75,8 @@ def _expression(pattern: str) -> str:
     body = pattern.removesuffix("/")
     start = "" if "/" in body else "(?:.*/)?"
     body = body.removeprefix("/")
+    if "[[:" in body:
+        raise UsageError(f"--exclude {pattern!r}: classes such as [[:digit:]] are not known: [0-9]")
     if not body or body.startswith("!") or "//" in body:
         raise UsageError(f"--exclude {pattern!r}: take a name or a path: *.thumb.jpg, thumbs/, a/*")
     expression = start + _TOKEN.sub(_piece, body) + ("/" if pattern.endswith("/") else "/?")

@@ -108,16 +108,32 @@ def test_a_part_that_is_no_more_as_it_was_is_computed_again(
     assert counts(job.out) == counts(whole)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_text_that_is_damaged_in_the_last_steps_is_joined_again(
+    suffix: str, photos: Path, colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job((str(photos),), f"{tmp_path}/p{suffix}")
+    run(Job((str(photos),), f"{tmp_path}/q{suffix}"), colours)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Publisher, "_publish", _killed)
+        run(job, colours)
+    whole = tmp_path / f"p{suffix}.parts" / "whole"
+    whole.write_bytes(whole.read_bytes()[:1000])
+    run(job, colours)
+    assert Path(job.out).read_bytes() == (tmp_path / f"q{suffix}").read_bytes()
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_part_that_is_damaged_in_the_last_steps_is_computed_again(
     photos: Path, colours: Predictor, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = Job((str(photos),), str(tmp_path / "p.parquet"))
 
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Publisher, "_publish", killed)
+        patch.setattr(Publisher, "_publish", _killed)
         run(job, colours)
     for name in ("whole", "part-000002.parquet"):
         path = tmp_path / "p.parquet.parts" / name
@@ -156,7 +172,7 @@ def test_restart_works_whatever_lies_there(
     assert run(job, colours).photos == 200
 
 
-@pytest.mark.parametrize("text", ["\\xff", "[1]", "5", "null", "{}"])
+@pytest.mark.parametrize("text", ["\\xff", "[1]", "5", "null", "{}", '{"run": "x", "job": [1]}'])
 def test_a_damaged_job_is_told_in_one_line(
     text: str, photos: Path, colours: Predictor, tmp_path: Path
 ) -> None:

@@ -227,6 +227,39 @@ def test_what_is_read_is_never_written(
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("file", "out"),
+    [
+        ("set/part-000000.parquet", "set/"),
+        ("y.parquet.parts/list.parquet", "y.parquet"),
+        ("p.csv.run.json.partial", "p.csv"),
+    ],
+)
+def test_what_is_read_is_not_in_what_is_written(
+    file: str, out: str, photos: Path, colours: Predictor, tmp_path: Path
+) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(f"{photos}/0.png")
+    job = Job((f"@{tmp_path}/{file}",), f"{tmp_path}/{out}", overwrite=True)
+    with pytest.raises(UsageError, match=r"would replace '.*', which is read"):
+        run(job, colours)
+    assert (tmp_path / file).exists()
+
+
+def test_a_file_that_is_called_as_a_lock_stays(
+    photos: Path, colours: Predictor, tmp_path: Path
+) -> None:
+    for folder in ("set", "p.parquet.parts"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "_lock").write_text("precious")
+        (tmp_path / folder / "notes.txt").write_text("x")
+    for out in ("set/", "p.parquet"):
+        with pytest.raises((OutputError, LedgerError), match="holds"):
+            run(Job((str(photos),), f"{tmp_path}/{out}"), colours)
+    for folder in ("set", "p.parquet.parts"):
+        assert (tmp_path / folder / "_lock").read_text() == "precious"
+
+
 def test_a_config_is_not_written_over(photos: Path, tmp_path: Path) -> None:
     config = tmp_path / "job.csv"
     config.write_text('[run]\noverwrite = true\nout = "job.csv"\n')

@@ -20,6 +20,7 @@ from scene_batch.outputs import saved
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
 from scene_batch.sources.reading import Reader
+from scene_batch.sources.selection import Selection
 from support import break_off, rows_of, save_colour_model, save_photo, save_shade, scene_batch
 
 
@@ -189,6 +190,21 @@ def test_any_two_states_of_a_folder(
     rows = _update(photos, out, colours, prune=True)
     run(Job((str(photos),), str(folder / "fresh.parquet")), colours)
     assert rows == rows_of(folder / "fresh.parquet")
+
+
+def test_a_source_below_another_by_a_link_that_is_not_followed(
+    colours: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/1.png", "a/2.png", "other/3.png", "other/4.png"):
+        save_shade(tmp_path / name, 3)
+    (tmp_path / "a" / "zz").symlink_to("../other")
+    job = Job(("a", "a/zz"), "p.parquet", selection=Selection(follow_links=False))
+    run(job, colours)
+    for _ in range(2):
+        record = run(replace(job, update=True), colours)
+        assert record.update is not None
+        assert (record.photos, record.update["kept"]) == (4, 4)
 
 
 def test_names_that_are_not_utf_8_are_found_again(

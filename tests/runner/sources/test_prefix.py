@@ -219,9 +219,9 @@ def test_the_first_row_is_there_before_a_long_listing_ends(
 @pytest.mark.parametrize(
     "body", [b"<html><body>login</body></html>", b"<Error><Code>x</Code></Error>"]
 )
-@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize(("first", "always"), [(0, True), (1, True), (0, False)])
 def test_an_answer_that_is_no_listing_is_not_the_end_of_one(
-    body: bytes, first: int, bucket: Bucket
+    body: bytes, first: int, always: bool, bucket: Bucket
 ) -> None:
     """A proxy's login page, with status 200, in the place of a page of keys."""
     for number in range(1100):
@@ -233,8 +233,13 @@ def test_an_answer_that_is_no_listing_is_not_the_end_of_one(
         if "list-type" not in request.query or "max-keys=1&" in request.query:
             return None
         asked += 1
-        return Fault(200, content=body) if asked > 1 + first else None
+        if asked == 2 + first:
+            return Fault(200, content=body)
+        return Fault(200, content=body) if always and asked > 2 + first else None
 
     bucket.front.decide = decide
+    if not always:
+        assert len(paths_of(f"{bucket.url}/p")) == 1100
+        return
     with pytest.raises(SourceError, match="not a page of a listing"):
         paths_of(f"{bucket.url}/p")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,7 @@ def test_patterns_are_those_of_gitignore(pattern: str) -> None:
     assert [path for path in kept if excludes(path)] == []
 
 
-@pytest.mark.parametrize("pattern", ["", "/", "!a.jpg", "a//b", "[z-a].jpg"])
+@pytest.mark.parametrize("pattern", ["", "/", "!a.jpg", "a//b", "[z-a].jpg", "[[:digit:]].jpg"])
 def test_what_is_no_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(UsageError, match="--exclude"):
         Selection(exclude=(pattern,))
@@ -141,6 +143,44 @@ def test_a_folder_that_cannot_be_listed_is_passed_over_only_if_told(
     assert listing.ignored.unlistable == 1
     with pytest.raises(SourceError, match=r"cannot list .*2020"):  # the source itself
         list(Listing([str(tmp_path / "2020")], selection=Selection(skip_unlistable=True)))
+
+
+def test_a_link_into_a_closed_folder_is_a_folder_that_cannot_be_listed(tmp_path: Path) -> None:
+    """Its photos must not vanish among the other files."""
+    save_shade(tmp_path / "closed/photos/1.png", 3)
+    save_shade(tmp_path / "src/2.png", 3)
+    (tmp_path / "src/link").symlink_to("../closed/photos")
+    (tmp_path / "src/photo.png").symlink_to("../closed/photos/1.png")
+    tmp_path.chmod(0o755)
+    code = (
+        "import os; from scene_batch.sources.listing import Listing;"
+        "os.seteuid(65534) if os.geteuid() == 0 else None;"
+        "print([ref.path for ref in Listing(['src'])])"
+    )
+    (tmp_path / "closed").chmod(0)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            capture_output=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        )
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+    assert b"cannot list b'src/link'" in done.stderr or b"cannot list 'src/link'" in done.stderr
+
+
+def test_a_single_photo_that_a_link_leads_to_is_another_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_shade(tmp_path / "d/0.png", 3)
+    save_shade(tmp_path / "other/1.png", 3)
+    save_shade(tmp_path / "other/2.png", 3)
+    (tmp_path / "d/l").symlink_to("../other")
+    with pytest.raises(SourceError, match=r"'d/l/1\.png' leads into 'other/1\.png'"):
+        list(Listing(["d", "other/1.png"]))
 
 
 @pytest.mark.parametrize("first", ["a", "b"])
