@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
 _NCHW = (0, 3, 1, 2)
+_CHANNELS = 3
 
 PIXELS = "pixels"
 """The tensor that goes into the first convolution of a graph that was folded: the photo's bytes,
@@ -18,32 +20,38 @@ as floats."""
 def fold_scaling(model: onnx.ModelProto) -> None:
     """Fold the input's scaling into the first convolution, in place.
 
-    For ``x`` in 0 to 255, ``conv(a x + b, W) + c = conv(x, a W) + (c + b sum(W))``: exact where the
-    convolution pads nothing, since padding would be zeros after the scaling, not before it. The
-    photo's bytes then go into the convolution as they are, which int8 needs no rounding for. A
-    graph of another shape is left as it is.
+    For ``x`` in 0 to 255, ``conv(a x + b, W) + c = conv(x, a W) + (c + b sum(W))``, with an ``a`` and
+    a ``b`` for each channel: exact where the convolution pads nothing, since padding would be
+    zeros after the scaling, not before it. Channels that are taken in another order first become
+    weights in another order. The photo's bytes then go into the convolution as they are, which int8
+    needs no rounding for. A graph of another shape is left as it is.
     """
     graph = model.graph
     constants = {each.name: each for each in graph.initializer}
     chain = list(_chain(graph))
+    gather = chain.pop(0) if chain and chain[0].op_type == "Gather" else None
     if [node.op_type for node in chain] != ["Cast", "Mul", "Add", "Transpose", "Conv"]:
         return
     cast, mul, add, transpose, conv = chain
     if cast.attribute[0].i != onnx.TensorProto.FLOAT:
         return
     shown = {output.name for output in graph.output}
-    if shown & {node.output[0] for node in chain[:-1]} or _perm(transpose) != list(_NCHW):
+    made = {node.output[0] for node in [*chain[:-1], *([gather] if gather else [])]}
+    if shown & made or _perm(transpose) != list(_NCHW):
         return
     if not set(filter(None, conv.input[1:])) <= constants.keys():
         return
-    factor, offset = (_scalar(node, constants) for node in (mul, add))
-    if factor is None or offset is None or _pads(conv):
-        return
+    factor, offset = (_of_channels(node, constants) for node in (mul, add))
+    order = _order(gather, constants)
     weights = numpy_helper.to_array(constants[conv.input[1]]).astype(np.float64)
+    if factor is None or offset is None or order is None or _pads(conv):
+        return
+    if weights.ndim != 4 or weights.shape[1] != len(order):  # noqa: PLR2004 - grouped, or 3-D
+        return
     bias = numpy_helper.to_array(constants[conv.input[2]]) if any(conv.input[2:]) else 0.0
     folded = {
-        "folded_weights": factor * weights,
-        "folded_bias": bias + offset * weights.sum(axis=(1, 2, 3)),
+        "folded_weights": (factor[:, None, None] * weights)[:, np.argsort(order)],
+        "folded_bias": bias + (offset[:, None, None] * weights).sum(axis=(1, 2, 3)),
     }
     conv.input[:] = [PIXELS, *folded]
     graph.initializer.extend(
@@ -51,7 +59,7 @@ def fold_scaling(model: onnx.ModelProto) -> None:
     )
     first = onnx.helper.make_node("Transpose", [graph.input[0].name], ["turned"], perm=_NCHW)
     then = onnx.helper.make_node("Cast", ["turned"], [PIXELS], to=onnx.TensorProto.FLOAT)
-    rest = [node for node in graph.node if node not in (cast, mul, add, transpose)]
+    rest = [node for node in graph.node if node not in (gather, cast, mul, add, transpose)]
     _replace(graph, [first, then, *rest])
 
 
@@ -97,10 +105,28 @@ def _chain(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
         name = users[0].output[0]
 
 
-def _scalar(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> float | None:
-    """The one number that a node multiplies by or adds."""
+def _of_channels(
+    node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]
+) -> npt.NDArray[np.float64] | None:
+    """What a node multiplies each channel by, or adds to it: ``(3,)``; None where that varies."""
     found = [numpy_helper.to_array(constants[name]) for name in node.input if name in constants]
-    return float(found[0].item()) if len(found) == 1 and found[0].size == 1 else None
+    if len(found) != 1 or found[0].size not in (1, _CHANNELS):
+        return None
+    if found[0].size == _CHANNELS and found[0].shape[-1] != _CHANNELS:
+        return None
+    return np.broadcast_to(found[0].astype(np.float64).reshape(-1), (_CHANNELS,))
+
+
+def _order(
+    gather: onnx.NodeProto | None, constants: dict[str, onnx.TensorProto]
+) -> list[int] | None:
+    """The order in which channels are taken; None where that is no order of three."""
+    if gather is None:
+        return list(range(_CHANNELS))
+    if gather.input[1] not in constants or [each.i for each in gather.attribute] != [3]:
+        return None
+    order: list[int] = numpy_helper.to_array(constants[gather.input[1]]).reshape(-1).tolist()
+    return order if sorted(order) == list(range(_CHANNELS)) else None
 
 
 def _perm(transpose: onnx.NodeProto) -> list[int]:

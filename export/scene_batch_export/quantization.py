@@ -103,9 +103,12 @@ def _last_layer(model: onnx.ModelProto) -> list[str]:
     """
     makers = {name: node for node in model.graph.node for name in node.output}
     node, names = makers[model.graph.output[0].name], []
-    while node.op_type not in ("MatMul", "Gemm"):
+    while node.op_type not in ("MatMul", "Gemm", "Conv"):
         names.append(node.name)
-        node = next(makers[name] for name in node.input if name in makers)
+        before = next((makers[name] for name in node.input if name in makers), None)
+        if before is None:
+            break
+        node = before
     return [*names, node.name]
 
 

@@ -40,7 +40,10 @@ COMMANDS = {
     "tune": Entry("scene_batch_train.cli.tune", "Search for a better training config.", "train"),
     "train": Entry("scene_batch_train.cli.train", "Train on labelled folders of photos.", "train"),
     "export": Entry(
-        "scene_batch_export.cli.export", "Make a trained run into a model file.", "export"
+        "scene_batch_export.cli.export", "Make a trained run into a model file.", "train,export"
+    ),
+    "adopt": Entry(
+        "scene_batch_export.cli.adopt", "Make a classifier from elsewhere ours.", "export"
     ),
 }
 """Each module has a click command of the name ``command``."""

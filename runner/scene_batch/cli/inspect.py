@@ -53,5 +53,6 @@ def command(model: Path | None, markdown: bool) -> None:
         "metrics": dict(card.metrics),
         "calibration": dict(card.calibration),
         "golden": len(card.golden),
+        **({"origin": dict(card.origin)} if card.origin else {}),
     }
     click.echo(json.dumps(values, indent=2, ensure_ascii=False))

@@ -87,6 +87,8 @@ class ModelCard:
     calibration: Mapping[str, Any] = field(default_factory=dict)
     """The temperature that is folded into the graph."""
     golden: tuple[GoldenVector, ...] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """Of a model that was adopted: its file, its makers, its licence; else empty."""
 
     def __post_init__(self) -> None:
         """Refuse class names that would make rows ambiguous, or that cannot be written."""
@@ -107,6 +109,8 @@ class ModelCard:
             "preprocess": self.preprocess.to_json(),
             "golden": [vector.to_json() for vector in self.golden],
         }
+        if not self.origin:
+            del values["origin"]
         return {_PREFIX + key: json.dumps(v, ensure_ascii=False) for key, v in values.items()}
 
     @classmethod
@@ -119,7 +123,7 @@ class ModelCard:
         if _PREFIX + "format" not in metadata:
             raise ModelError(
                 f"{str(path)!r} has no scene-batch metadata (classes, preprocessing);"
-                " make it with: scene-batch export"
+                " make it ours with: scene-batch adopt"
             )
         try:
             values = {
@@ -146,6 +150,7 @@ class ModelCard:
                 metrics=values["metrics"],
                 calibration=values["calibration"],
                 golden=tuple(GoldenVector.from_json(vector) for vector in values["golden"]),
+                origin=values.get("origin", {}),
             )
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_REASON]
@@ -161,7 +166,9 @@ def _check_types(values: Mapping[str, Any]) -> None:
         raise ValueError("classes are not a list of names")
     if values["precision"] not in PROBABILITY_TOLERANCE:
         raise ValueError(f"precision {values['precision']!r}")
-    for key in ("preprocess", "training", "metrics", "calibration"):
+    for key in ("preprocess", "training", "metrics", "calibration", "origin"):
+        if key == "origin" and key not in values:
+            continue
         if not isinstance(values[key], dict):
             raise ValueError(f"{key} is not an object")
         json.dumps(values[key], ensure_ascii=False).encode()  # half a surrogate pair is no text

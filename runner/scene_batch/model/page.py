@@ -18,6 +18,7 @@ def to_markdown(card: ModelCard, size_bytes: int, sha256: str) -> str:
     """Write the page of a model file; sections for which the card has nothing are left out."""
     sections = (
         _model(card, size_bytes, sha256),
+        _origin(card),
         _training(card),
         _figures(card),
         _calibration(card),
@@ -71,6 +72,12 @@ def _model(card: ModelCard, size_bytes: int, sha256: str) -> Iterator[str]:
             *preprocess_in_words(card.preprocess).items(),
         ],
     )
+
+
+def _origin(card: ModelCard) -> Iterator[str]:
+    if card.origin:
+        yield "\n## Origin\n"
+        yield from _table(("", ""), [(key, value) for key, value in card.origin.items()])
 
 
 def _training(card: ModelCard) -> Iterator[str]:

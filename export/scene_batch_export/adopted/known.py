@@ -1,0 +1,42 @@
+"""What is known of a foreign model, each thing with where it was taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Known:
+    """Values by name; the first one that is put for a name stays.
+
+    The names: ``classes`` (a tuple), ``pipeline`` (a function of the input's size), ``size``
+    ((width, height)), ``channels``, ``mean``, ``std``, ``scale``, ``preprocess`` (values that
+    replace some of the pipeline's), ``layout``, ``input``, ``output``, ``activation``, ``license``,
+    ``author``, ``description``, ``version``.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
+    """What was found but cannot be followed."""
+
+    def put(self, name: str, value: object, source: str) -> None:
+        """Keep a value, unless there is one already or it is None."""
+        if value is not None and name not in self.values:
+            self.values[name] = value
+            self.sources[name] = source
+
+    def get(self, name: str) -> Any:  # noqa: ANN401 - of any type, by its name
+        """The value of a name; None where it is not known."""
+        return self.values.get(name)
+
+    def try_to(self, read: Callable[[], None]) -> None:
+        """Call a function that puts values; what it cannot follow becomes a doubt."""
+        from scene_batch.errors import UsageError
+
+        try:
+            read()
+        except UsageError as error:
+            self.doubts.append(str(error))

@@ -1,0 +1,83 @@
+"""Class names out of what other tools leave: files, JSON objects, lists."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scene_batch.errors import UsageError
+from scene_batch.model.card import is_class_name
+
+_NUMBERED = re.compile(r"(\d+)[\s:,]\s*(.+)")
+_MOST_BYTES = 16 << 20
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """The class names in a file, in index order: a name a line, or JSON.
+
+    Lines may be numbered from 0 (``0 cat``). JSON is a list, an object from index to name (or to
+    ``[id, name]``), or one from name to index, as Keras' ``class_indices``.
+
+    Raises:
+        UsageError: It cannot be read, or holds something else.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UsageError(f"{str(path)!r} is no list of class names: too large")
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".json":
+            return of_json(json.loads(text), str(path))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{str(path)!r} cannot be read as class names: {reason}") from None
+    return of_lines(text.splitlines())
+
+
+def of_lines(lines: Sequence[str]) -> tuple[str, ...]:
+    """The class names of lines; a number before each is dropped where it counts from 0."""
+    names = [line.strip() for line in lines if line.strip()]
+    found = [_NUMBERED.fullmatch(name) for name in names]
+    if names and all(each and int(each[1]) == index for index, each in enumerate(found)):
+        names = [each[2].strip() for each in found if each]
+    return tuple(names)
+
+
+def of_json(value: object, source: str) -> tuple[str, ...]:
+    """The class names of a JSON value, from ``source``; UsageError where it holds none."""
+    if isinstance(value, Mapping) and all(isinstance(each, int) for each in value.values()):
+        value = {index: name for name, index in value.items()}
+    if isinstance(value, Mapping):
+        value = _in_order(value, source)
+    if isinstance(value, list) and value and all(isinstance(each, str | list) for each in value):
+        return tuple(each if isinstance(each, str) else str(each[-1]) for each in value)
+    raise UsageError(f"{source}: no class names: a list, or an object from index to name")
+
+
+def _in_order(value: Mapping[object, object], source: str) -> list[object]:
+    try:
+        by_index = {int(str(key)): name for key, name in value.items()}
+    except ValueError:
+        raise UsageError(f"{source}: its keys are no class indices") from None
+    if sorted(by_index) != list(range(len(value))):
+        raise UsageError(f"{source}: its class indices do not count from 0 without a gap")
+    return [by_index[index] for index in range(len(by_index))]
+
+
+def made_unique(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Class names that are each other's equals no more, and what was changed, in words.
+
+    A name that occurs again gets its class index behind it; one that cannot be written, too.
+    """
+    found, changed, seen = [], [], set(names)
+    used: set[str] = set()
+    for index, name in enumerate(names):
+        new = name if is_class_name(name) else f"class {index}"
+        while new in used or (new != name and new in seen):
+            new = f"{new} ({index})"
+        if new != name:
+            changed.append(f"class {index}, {name!r}, is called {new!r}")
+        used.add(new)
+        found.append(new)
+    return tuple(found), changed
