@@ -69,10 +69,13 @@ class Session:
             _check_batch(started.session, fixed_batch(started.provider, options), path)
         except UnicodeDecodeError:
             raise ModelError(
-                f"{str(path)!r} has names or metadata that are not UTF-8; export it again"
+                f"{file.name} has names or metadata that are not UTF-8; export it again"
             ) from None
+        except ModelError as error:  # of a fetched file the user knows the URL
+            error.args = (str(error).replace(repr(str(path)), file.name),)
+            raise
         if options.bf16 and card.precision != "fp32":
-            raise UsageError(f"--bf16 is for fp32 models; {str(path)!r} is {card.precision}")
+            raise UsageError(f"--bf16 is for fp32 models; {file.name} is {card.precision}")
         calls = Calls(
             started.session,
             provider=started.provider,

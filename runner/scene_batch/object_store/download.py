@@ -94,7 +94,7 @@ class Download:
         """Ask for the object; None where it still has the bytes of that mark.
 
         Raises:
-            StoreError: It cannot be had, or is too large.
+            StoreError: It cannot be had, is empty or is too large.
         """
         return self._told(lambda: ask(lambda: self._open(mark), seconds=FIRST_SECONDS))
 
@@ -138,10 +138,10 @@ class Download:
 
     def _open(self, mark: str) -> Incoming | None:
         incoming = self._from_bucket(mark) if self._in_bucket else self._from_web(mark)
-        if incoming is not None and incoming.size > self._most:
+        if incoming is not None and not 0 < incoming.size <= self._most:
             incoming.close()
             raise StoreError(
-                f"{shown(self._url)!r} has {incoming.size} bytes, and at most {self._most} are"
+                f"{shown(self._url)!r} has {incoming.size} bytes, and 1 to {self._most} are"
                 " fetched; check the name"
             )
         return incoming

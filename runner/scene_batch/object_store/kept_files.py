@@ -99,7 +99,8 @@ class KeptFiles:
         descriptor, name = tempfile.mkstemp(suffix=_PARTIAL, dir=self.path)
         try:
             with os.fdopen(descriptor, "w+b") as file:
-                lock(file.fileno())
+                with suppress(OSError):  # there are disks without locks
+                    lock(file.fileno())
                 yield file, Path(name)
         finally:
             with suppress(OSError):

@@ -158,9 +158,11 @@ def test_what_the_caller_refuses_is_not_kept_and_takes_no_room_of_others(
         fetch(url, KIND, check=refuse)
     assert seen == [b"a login page"]
     assert {path: path.read_bytes() for path in cache.iterdir()} == before
-    with pytest.raises(StoreError, match="has 240000 bytes, and at most 239999 are fetched"):
+    with pytest.raises(StoreError, match="has 240000 bytes, and 1 to 239999 are fetched"):
         fetch(_put(bucket, "large.bin", SECOND), FileKind("things", ".bin", 239_999))
     assert fetch(f"{bucket.url}/large.bin", KIND).path.read_bytes() == SECOND
+    with pytest.raises(StoreError, match="has 0 bytes"):
+        fetch(_put(bucket, "empty.bin", b""), KIND)
 
 
 def _put(bucket: Bucket, key: str, data: bytes) -> str:
