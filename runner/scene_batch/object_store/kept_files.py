@@ -69,7 +69,7 @@ class KeptFiles:
         """Whether files can be made here; a full disk counts as one, and is said later."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.path):
+            with self._partial():
                 return True
         except OSError as error:
             return error.errno in _FULL

@@ -9,19 +9,18 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+import windows_rules
 from buckets import Bucket
-from faults import CUT, Fault, Request, slow_down
-from front import Front
+from faults import CUT, Fault, slow_down
 from scene_batch.errors import StoreError, UsageError
 from scene_batch.file_lock import lock
 from scene_batch.object_store import cache as caching
-from scene_batch.object_store import download
 from scene_batch.object_store.cache import FileKind, UnaskedError, cache_folder, fetch
 from support import printed_by
 
@@ -31,21 +30,6 @@ FIRST, SECOND = b"first" * 40_000, b"second" * 40_000
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of things in an empty cache."""
-    monkeypatch.setenv("SCENE_BATCH_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "things"
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is down is given up soon."""
-    monkeypatch.setattr(download, "FIRST_SECONDS", 0.3)
-    monkeypatch.setattr(download, "RETRY_SECONDS", 0.3)
-    monkeypatch.setattr(download, "TRIES", 2)
 
 
 def _methods(bucket: Bucket) -> list[tuple[str, bool]]:
@@ -286,85 +270,20 @@ def test_a_full_disk_is_one_line_with_the_remedy(bucket: Bucket, cache: Path) ->
         assert len(bucket.front.requests) == 1
 
 
-def _web(etag: str | None, date: str | None, knows_conditions: bool) -> Callable[[Request], Fault]:
-    given = {"ETag": etag, "Last-Modified": date}
-    headers = tuple((name, value) for name, value in given.items() if value)
-
-    def decide(request: Request) -> Fault:
-        asked = {name.lower(): value for name, value in request.headers.items()}
-        same = (asked.get("if-none-match"), asked.get("if-modified-since")) in (
-            (etag, None),
-            (None, date),
-        )
-        if knows_conditions and same and "if-none-match" in asked | {"if-modified-since": 0}:
-            return Fault(304, headers=headers, content=b"")
-        return Fault(200, headers=headers, content=FIRST)
-
-    return decide
-
-
-_DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
-
-
-@pytest.mark.parametrize(
-    ("etag", "date", "knows", "fetched"),
-    [
-        ('"abc"', _DATE, True, 1),
-        ('W/"abc"', None, True, 1),
-        ('"abc"', None, False, 1),
-        ("abc", None, False, 1),
-        (None, _DATE, False, 1),
-        (None, None, False, 3),
-    ],
-)
-def test_a_file_of_the_web_is_asked_for_on_a_condition(
-    etag: str | None, date: str | None, knows: bool, fetched: int, cache: Path
+@pytest.mark.skipif(sys.platform != "linux", reason="Windows' rules are laid upon Linux")
+def test_files_are_kept_by_windows_rules(
+    bucket: Bucket, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notes: list[str] = []
-    with Front(decide=_web(etag, date, knows)) as front:
-        for _ in range(3):
-            url = f"{front.url}/m.bin?X-Amz-Signature=s3cr3t"
-            assert fetch(url, KIND, note=notes.append).path.read_bytes() == FIRST
-        front.decide = lambda r: Fault(302, headers=(("Location", f"{r.path}x"),))
-        with pytest.raises(StoreError, match="redirect without end") as caught:
-            fetch(f"{front.url}/n.bin?token=s3cr3t", KIND)
-    assert len(notes) == fetched
-    assert [r.method for r in front.requests] == ["GET"] * 14
-    written = b"".join(path.read_bytes() for path in cache.glob("*.json"))
-    assert b"s3cr3t" not in written + repr((notes, str(caught.value))).encode()
-
-
-@pytest.mark.parametrize(
-    ("fault", "says"),
-    [
-        (Fault(404), "not found on the server"),
-        (Fault(403), "access denied by the server"),
-        (Fault(200, content=FIRST, chunked=True), "of no use: no length"),
-        (Fault(200, content=FIRST, declared=9), "the connection broke"),
-        (Fault(304, content=b""), "304"),
-        (Fault(503), "no sound answer"),
-    ],
-)
-def test_a_file_of_the_web_that_cannot_be_had_says_why(
-    fault: Fault, says: str, cache: Path, hasty: None
-) -> None:
-    with Front(decide=lambda _: fault) as front, pytest.raises(StoreError, match=says):
-        fetch(f"{front.url}/m.bin", KIND)
-    assert list(cache.glob("*")) == []
-
-
-def test_signed_urls_of_one_object_are_one_and_other_queries_are_not(cache: Path) -> None:
-    def decide(request: Request) -> Fault:
-        return Fault(200, headers=(("ETag", '"x"'),), content=request.query.encode())
-
-    with Front(decide=decide) as front:
-        for query, want in (
-            ("id=1", b"id=1"),
-            ("id=2", b"id=2"),
-            ("sig=1", b"sig=1"),
-            ("sig=2", b"sig=1"),
-        ):
-            assert fetch(f"{front.url}/m?{query}", KIND).path.read_bytes() == want
+    url = _put(bucket, "m.bin", FIRST)
+    windows_rules.lay_upon(monkeypatch)
+    assert fetch(url, KIND, check=Path.read_bytes).note == ""
+    bucket.put("m.bin", SECOND)
+    path = fetch(url, KIND).path
+    path.write_bytes(b"damaged")
+    with path.open("rb"), pytest.raises(StoreError, match="cannot keep"):
+        fetch(url, KIND)
+    assert fetch(url, KIND).path.read_bytes() == SECOND
+    assert len(list(cache.iterdir())) == 5  # two files with their uses, and a state
 
 
 def test_the_folder_of_the_cache_on_each_system(
