@@ -17,10 +17,11 @@ import pytest
 
 import windows_rules
 from buckets import Bucket
-from faults import CUT, Fault, slow_down
+from faults import CUT, Fault, Request, slow_down
 from scene_batch.errors import StoreError, UsageError
 from scene_batch.file_lock import lock
 from scene_batch.object_store import cache as caching
+from scene_batch.object_store import download
 from scene_batch.object_store.cache import FileKind, UnaskedError, cache_folder, fetch
 from support import printed_by
 
@@ -111,10 +112,11 @@ def test_a_file_is_not_taken_unasked_where_the_store_does_not_answer(
 
 @pytest.mark.parametrize("cuts", [2, 1000])
 def test_a_download_that_is_cut_is_tried_again_and_leaves_nothing_half(
-    cuts: int, bucket: Bucket, cache: Path, hasty: None
+    cuts: int, bucket: Bucket, cache: Path, hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.put("m.bin", FIRST)
     bucket.front.decide = lambda r: CUT if r.total < cuts else None
+    monkeypatch.setattr(download, "_CHUNK", 1 << 12)  # half of it is written
     if cuts == 2:
         assert fetch(f"{bucket.url}/m.bin", KIND).path.read_bytes() == FIRST
         assert len(bucket.front.requests) == 3
@@ -122,6 +124,35 @@ def test_a_download_that_is_cut_is_tried_again_and_leaves_nothing_half(
         with pytest.raises(StoreError, match="no sound answer"):
             fetch(f"{bucket.url}/m.bin", KIND)
         assert list(cache.iterdir()) == []
+
+
+def test_an_object_that_is_replaced_while_its_download_breaks_off_is_the_new_one(
+    bucket: Bucket, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_CHUNK", 1 << 12)
+
+    def decide(request: Request) -> Fault | None:
+        if request.total == 0:
+            return CUT
+        bucket.put("m.bin", b"short")
+        return None
+
+    url = _put(bucket, "m.bin", FIRST)
+    bucket.front.decide = decide
+    found = fetch(url, KIND)
+    assert (found.path.name, found.path.read_bytes()) == (f"{sha256(b'short')}.bin", b"short")
+    assert fetch(url, KIND) == found
+
+
+def test_a_store_that_knows_no_conditions_is_believed_by_its_etag(
+    bucket: Bucket, cache: Path
+) -> None:
+    headers = (("ETag", '"one"'), ("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT"))
+    bucket.front.decide = lambda _: Fault(200, content=FIRST, headers=headers)
+    notes: list[str] = []
+    for _ in range(2):
+        assert fetch(f"{bucket.url}/m.bin", KIND, note=notes.append).path.read_bytes() == FIRST
+    assert (len(notes), len(bucket.front.requests)) == (1, 2)
 
 
 def test_what_the_caller_refuses_is_not_kept_and_takes_no_room_of_others(
