@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -20,6 +19,7 @@ from scene_batch.model.predictor import Predictor
 from scene_batch.object_store.stores import Stores
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.engine import Engine, Given, Item
+from scene_batch.pipeline.named_model import begin_model
 from scene_batch.pipeline.thread_plan import ThreadPlan
 from scene_batch.records import ImageRef, Row
 from scene_batch.sources.reading import Reader
@@ -53,10 +53,11 @@ class Classifier:
                 raise UsageError(f"{name} {seconds!r}: take seconds above 0")
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913 - all but the first by name
         cls,
         model: str | PathLike[str] | None = None,
         *,
+        model_sha256: str | None = None,
         top_k: int | None = None,
         compute: ComputeOptions = AUTO,
         read_timeout: float = 60.0,
@@ -65,7 +66,9 @@ class Classifier:
         """Load a model file, or the embedded model.
 
         Args:
-            model: An ``.onnx`` file that ``scene-batch export`` made; None: the embedded one.
+            model: An ``.onnx`` file that ``scene-batch export`` made, or its URL (``s3://``,
+                ``gs://``, ``az://``, ``https://``); None: the embedded one.
+            model_sha256: What the sha256 of its bytes must be, 64 hex digits.
             top_k: Classes to keep for each photo; None: 3, or all where there are fewer.
             compute: Provider, batch size, threads, bf16.
             read_timeout: Seconds that a read may take.
@@ -73,12 +76,13 @@ class Classifier:
 
         Raises:
             ModelError: The file is refused.
+            StoreError: It cannot be fetched.
             ProviderError: The provider does not run here.
             RuntimeMissingError: ONNX Runtime is missing or installed twice.
             UsageError: ``top_k`` is more than the model has classes, or less than 1.
         """
-        path = None if model is None else Path(model)
-        return cls(Predictor.open(path, compute, top_k=top_k), read_timeout, decode_timeout)
+        file = begin_model(model, model_sha256)
+        return cls(Predictor.open(file, compute, top_k=top_k), read_timeout, decode_timeout)
 
     @property
     def card(self) -> ModelCard:

@@ -20,6 +20,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from scene_batch.cli import main
+from scene_batch.model.model_file import EMBEDDED
 from support import ROOT, SCENES, command, process_environment
 
 TASKS = ("run", "buckets", "train", "table", "containers", "python")
@@ -174,6 +175,7 @@ def bucket(tmp_path: Path) -> Iterator[dict[str, str]]:
         "AWS_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_CONFIG_FILE": str(tmp_path / "no-config"),
+        "SCENE_BATCH_CACHE": str(tmp_path / "cache"),
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no-credentials"),
     }
     client = boto3.client(
@@ -187,6 +189,7 @@ def bucket(tmp_path: Path) -> Iterator[dict[str, str]]:
     for photo in SCENES.rglob("*.jpg"):
         key = f"photos/{photo.relative_to(SCENES).as_posix()}"
         client.put_object(Bucket="bucket", Key=key, Body=photo.read_bytes())
+    client.put_object(Bucket="bucket", Key="mine.onnx", Body=EMBEDDED.read_bytes())
     yield variables
     server.stop()
 

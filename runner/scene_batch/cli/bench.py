@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scene_batch.cli.config import config_option
-from scene_batch.cli.options import SWITCH_SECONDS, provider_option
+from scene_batch.cli.options import SWITCH_SECONDS, model_option, provider_option, sha256_option
 from scene_batch.cli.terminal import complain, say
 from scene_batch.errors import OutputExistsError, UsageError
 from scene_batch.model.compute_options import ComputeOptions, Provider
+from scene_batch.object_store.address import shown
+from scene_batch.pipeline.named_model import begin_model, is_remote
 
 if TYPE_CHECKING:
     from scene_batch.pipeline.bench import Measured, Setting
@@ -33,7 +35,8 @@ _MADE, _MADE_SIZE = 24, (640, 480)
 
 @click.command("bench")
 @click.argument("photos", required=False)
-@click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: embedded]")
+@model_option
+@sha256_option
 @provider_option
 @click.option("--bf16", is_flag=True, help="Compute an fp32 model in bfloat16: openvino only.")
 @click.option(
@@ -48,7 +51,8 @@ _MADE, _MADE_SIZE = 24, (640, 480)
 @config_option
 def command(
     photos: str | None,
-    model: Path | None,
+    model: str | None,
+    model_sha256: str | None,
     provider: Provider,
     bf16: bool,
     seconds: float,
@@ -73,10 +77,16 @@ def command(
         raise UsageError(f"--write: {str(write)!r} is a folder; name a file: job.toml")
     if write is not None and not write.absolute().parent.is_dir():
         raise UsageError(f"--write: no folder {str(write.parent)!r}; make it first")
+    if write is not None and model is not None and is_remote(model) and shown(model) != model:
+        raise UsageError("--write would write the query of the URL: give run --model by itself")
     sys.setswitchinterval(SWITCH_SECONDS)  # as run does
+    file = begin_model(model, model_sha256, complain)
     from scene_batch.model.providers import installed_providers
     from scene_batch.model.runtime import load_runtime
     from scene_batch.pipeline.bench import auto, best, rates, sweep
+
+    if file.note:
+        complain(file.note)
 
     providers: list[Provider] = [provider]
     if provider == "auto":
@@ -85,7 +95,7 @@ def command(
     found: list[Measured] = []
     with _photos(photos) as refs:
         say(_row("provider", "batch size", "threads", "workers", "photos/s"))
-        for measured in sweep(model, refs, asked, seconds=seconds, note=complain):
+        for measured in sweep(file, refs, asked, seconds=seconds, note=complain):
             found.append(measured)
             say(_line(measured))
     if not any(measured.photos_per_second for measured in found):
@@ -95,7 +105,7 @@ def command(
     share = by_setting[auto(found)] / by_setting[fastest]
     say(f"auto on {fastest.compute.provider}: {share:.2f} of it")
     if write is not None:
-        write.write_text(_config(fastest, model), encoding="utf-8")
+        write.write_text(_config(fastest, model, model_sha256), encoding="utf-8")
         say(f"run --config {write} uses it")
 
 
@@ -154,13 +164,16 @@ def _words(setting: Setting, photos_per_second: float) -> str:
     )
 
 
-def _config(setting: Setting, model: Path | None) -> str:
+def _config(setting: Setting, model: str | None, sha256: str | None) -> str:
     compute = setting.compute
+    if model is not None and not is_remote(model):
+        model = str(Path(model).resolve())
     lines = [
         f"# Measured by scene-batch bench on {platform.node()}, {time.strftime('%Y-%m-%d')}.",
         "[run]",
         # A JSON string is a TOML one.
-        *([f"model = {json.dumps(str(model.resolve()), ensure_ascii=False)}"] if model else []),
+        *([f"model = {json.dumps(model, ensure_ascii=False)}"] if model else []),
+        *([f'model_sha256 = "{sha256}"'] if sha256 else []),
         f'provider = "{compute.provider}"',
         f"batch_size = {compute.batch_size}",
         f"threads = {compute.threads}",

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
-from scene_batch.cli.terminal import say
+from scene_batch.cli.options import ModelName, sha256_option
+from scene_batch.cli.terminal import complain, say
 
 
 @click.command("inspect")
-@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.argument("model", type=ModelName(), required=False)
+@sha256_option
 @click.option("--markdown", is_flag=True, help="A page for people instead of JSON.")
-def command(model: Path | None, markdown: bool) -> None:
+def command(model: str | None, model_sha256: str | None, markdown: bool) -> None:
     """Show the card of MODEL as JSON; without MODEL, of the embedded one.
 
     \b
@@ -25,21 +26,25 @@ def command(model: Path | None, markdown: bool) -> None:
     from scene_batch.model.compute_options import ComputeOptions
     from scene_batch.model.page import preprocess_in_words, to_markdown
     from scene_batch.model.session import Session
+    from scene_batch.pipeline.named_model import begin_model
 
-    session = Session.open(model, ComputeOptions("cpu"))
+    file = begin_model(model, model_sha256, complain)
+    session = Session.open(file, ComputeOptions("cpu"))
+    if file.note:
+        complain(file.note)
     card, size_bytes, digest = session.card, session.path.stat().st_size, session.sha256
     if markdown:
         try:
             page = to_markdown(card, size_bytes, digest)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{str(session.path)!r} has figures that no page can show"
+                f"{file.name} has figures that no page can show"
                 f" ({type(error).__name__}: {error}); leave --markdown out, or export it again"
             ) from None
         say(page, nl=False)
         return
     values = {
-        "file": str(session.path),
+        "file": str(file.named or session.path),
         "size_bytes": size_bytes,
         "sha256": digest,
         "name": card.name,

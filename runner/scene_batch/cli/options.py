@@ -21,6 +21,19 @@ provider_option = click.option(
     help="What computes; auto takes the fastest that runs, the others never become another.",
 )
 
+
+class ModelName(click.ParamType[str]):
+    """A model file's path or URL, as it was typed: a ``Path`` would drop a slash of ``s3://``."""
+
+    name = "FILE|URL"
+
+
+model_option = click.option(
+    "--model",
+    type=ModelName(),
+    help="Model file, or its URL (s3:// gs:// az:// https://).  [default: embedded]",
+)
+
 sha256_option = click.option(
     "--model-sha256",
     type=Sha256(),

@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +15,7 @@ from scene_batch.cli.config import CONFIG, config_option
 from scene_batch.cli.options import (
     SWITCH_SECONDS,
     log_json_option,
+    model_option,
     provider_option,
     sha256_option,
 )
@@ -42,7 +42,7 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
     metavar="PATH",
     help=".parquet, .csv, .jsonl, a closing / (Parquet data set), local or in a bucket; or -.",
 )
-@click.option("--model", type=click.Path(path_type=Path), help="Model file.  [default: embedded]")
+@model_option
 @sha256_option
 @click.option("--top-k", type=click.IntRange(min=1), help="Classes for each photo.  [default: 3]")
 @provider_option
@@ -116,7 +116,7 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
 def command(
     sources: tuple[str, ...],
     out: str,
-    model: Path | None,
+    model: str | None,
     model_sha256: str | None,
     top_k: int | None,
     provider: Provider,
@@ -173,12 +173,12 @@ def command(
     sys.setswitchinterval(SWITCH_SECONDS)
     with told(quiet=quiet, as_json=log_json) as (progress, interruption):
         with interruption.held_off():  # a library's import must not be broken off
-            from scene_batch.model.model_file import ModelFile
             from scene_batch.model.runtime import load_runtime
+            from scene_batch.pipeline.named_model import begin_model
             from scene_batch.threads import begin
 
             # Both beside the other imports: the session is what a short run waits for.
-            file = ModelFile.begin(model, model_sha256)
+            file = begin_model(model, model_sha256, progress.note)
             import numpy as np  # noqa: F401 - two threads must not import it at once
 
             begin(load_runtime)  # its errors are raised where the session is opened

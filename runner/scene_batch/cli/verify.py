@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scene_batch.cli.options import provider_option, sha256_option
-from scene_batch.cli.terminal import say
+from scene_batch.cli.options import ModelName, provider_option, sha256_option
+from scene_batch.cli.terminal import complain, say
 
 if TYPE_CHECKING:
     from scene_batch.model.compute_options import Provider
 
 
 @click.command("verify")
-@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.argument("model", type=ModelName(), required=False)
 @provider_option
 @sha256_option
 @click.option(
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     help="Put this provider's answers into MODEL: then verify compares with them, tightly.",
 )
 def command(
-    model: Path | None, provider: Provider, model_sha256: str | None, save_answers: bool
+    model: str | None, provider: Provider, model_sha256: str | None, save_answers: bool
 ) -> None:
     """Prove that MODEL still computes on this device what was trained; without MODEL, the embedded.
 
@@ -41,11 +41,16 @@ def command(
         raise click.UsageError("--save-answers writes into MODEL: name a file")
     from scene_batch.model import golden
     from scene_batch.model.compute_options import ComputeOptions
-    from scene_batch.model.model_file import ModelFile
     from scene_batch.model.predictor import Predictor
     from scene_batch.model.session import NO_DIGEST
+    from scene_batch.pipeline.named_model import begin_model, is_remote
 
-    predictor = Predictor.open(ModelFile.begin(model, model_sha256), ComputeOptions(provider))
+    if save_answers and is_remote(model):
+        raise click.UsageError("--save-answers writes into a file of this machine: name that file")
+    file = begin_model(model, model_sha256, complain)
+    predictor = Predictor.open(file, ComputeOptions(provider))
+    if file.note:
+        complain(file.note)
     results = golden.check(predictor)
     for number, result in enumerate(results, 1):
         verdict = "ok" if result.passed else "DIFFERS"

@@ -14,7 +14,7 @@ from scene_batch.errors import ModelError, ProviderError, UsageError
 from scene_batch.model.calls import Calls
 from scene_batch.model.card import ModelCard
 from scene_batch.model.compute_options import AUTO, ComputeOptions, Provider
-from scene_batch.model.model_file import ModelFile, find_model
+from scene_batch.model.model_file import ModelFile
 from scene_batch.model.providers import fixed_batch, start
 from scene_batch.model.runtime import load_runtime
 from scene_batch.processors import has_bf16, usable_cpus
@@ -57,7 +57,7 @@ class Session:
         if options.bf16 and not has_bf16():
             raise ProviderError("this processor does not compute in bf16; leave --bf16 out")
         file = model if isinstance(model, ModelFile) else ModelFile.begin(model)
-        path, threads = find_model(file.named), options.threads or usable_cpus()
+        path, threads = file.find(), options.threads or usable_cpus()
         runtime = load_runtime()
         digest = file.check()  # before ONNX Runtime reads it: what that does with damage is unknown
         try:
@@ -69,10 +69,13 @@ class Session:
             _check_batch(started.session, fixed_batch(started.provider, options), path)
         except UnicodeDecodeError:
             raise ModelError(
-                f"{str(path)!r} has names or metadata that are not UTF-8; export it again"
+                f"{file.name} has names or metadata that are not UTF-8; export it again"
             ) from None
+        except ModelError as error:  # of a fetched file the user knows the URL
+            error.args = (str(error).replace(repr(str(path)), file.name),)
+            raise
         if options.bf16 and card.precision != "fp32":
-            raise UsageError(f"--bf16 is for fp32 models; {str(path)!r} is {card.precision}")
+            raise UsageError(f"--bf16 is for fp32 models; {file.name} is {card.precision}")
         calls = Calls(
             started.session,
             provider=started.provider,
@@ -83,6 +86,7 @@ class Session:
         )
         file.check_same()
         notes = (
+            file.note,
             started.note,
             _better_file(started.provider, card),
             "" if digest.has_digest else NO_DIGEST,

@@ -20,6 +20,11 @@ def is_url(name: str) -> bool:
     return "://" in name
 
 
+def is_signed(url: str) -> bool:
+    """Whether a URL has a signature in its query."""
+    return re.search(rf"\?.*{_SIGNATURE}", url, re.IGNORECASE) is not None
+
+
 def unique(name: str) -> str:
     """A path for a ledger: without secrets, and yet different from every other path."""
     safe = shown(name)
@@ -92,7 +97,7 @@ class Address:
         if scheme in BUCKET_SCHEMES:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", bucket):
                 raise UsageError(f"{name!r}: {bucket!r} is no name of a bucket")
-            if re.search(rf"\?.*{_SIGNATURE}", url, re.IGNORECASE):
+            if is_signed(url):
                 raise UsageError(f"{name!r} has a signature in it; give it by the environment")
             key = key.removesuffix("/")
             if key and UNREADABLE_SEGMENTS & set(key.split("/")):

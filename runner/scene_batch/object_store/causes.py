@@ -87,8 +87,7 @@ _REMEDIES: dict[Kind, str] = {
     "missing": "not found",
     "no_bucket": "no such bucket; check its name, and AWS_ENDPOINT_URL where it is not Amazon's",
     "exists": "it is already there",
-    "answer": "the server's answer is not one for a photo: no length, a wrong date, or a redirect"
-    " without end",
+    "answer": "the server's answer is of no use: no length, a wrong date, or endless redirects",
     "forbidden": "access denied; it needs the rights to list, get and (for --out) put and delete",
     "archived": "it is in an archive; restore it first",
     "credentials": "no valid credentials; check the task's role, for s3:// AWS_ACCESS_KEY_ID and"
@@ -99,6 +98,14 @@ _REMEDIES: dict[Kind, str] = {
     "unavailable": "no sound answer; check the network and the endpoint",
     "unsupported": "the store does not know such a request; outputs need conditional writes",
 }
+OF_THE_WEB: dict[Kind, str] = {
+    "forbidden": "access denied by the server",
+    "missing": "not found on the server",
+    "no_bucket": "not found on the server",
+    "credentials": "access denied by the server",
+    "unsupported": "the server does not know such a request",
+}
+"""What is said of a server of the web, where the remedy for a bucket would mislead."""
 _METADATA_SERVER = re.compile(
     r"http://(169\.254\.169\.254|169\.254\.170\.\d+|metadata\.google\.internal|\[fd00:ec2::254\])"
 )
@@ -123,7 +130,7 @@ def cause_of(error: BaseException) -> Cause:
         said = f" ({text})" if text else ""
         return Cause("unavailable", f"{_REMEDIES['unavailable']}{said}", may_pass=True)
     if isinstance(error, NoPhotoError):
-        return Cause("answer", f"the server's answer is not one for a photo: {text}")
+        return Cause("answer", f"the server's answer is of no use: {text}")
     if isinstance(error, PanicError):
         return Cause("key", text)
     if isinstance(error, InvalidPathError):

@@ -6,6 +6,7 @@ import io
 import socket
 import time
 import weakref
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import SplitResult
 
@@ -18,7 +19,7 @@ class Connection:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
 
-    def ask(self, parts: SplitResult, place: Place) -> HTTPResponse:
+    def ask(self, parts: SplitResult, place: Place, headers: Mapping[str, str]) -> HTTPResponse:
         """Send a request, and read the head of the answer."""
         name = f"[{place.host}]" if ":" in place.host else place.host
         port = "" if parts.port is None else f":{parts.port}"
@@ -31,6 +32,8 @@ class Connection:
         speaker.putheader("Host", f"{name}{port}")
         speaker.putheader("User-Agent", "scene-batch")
         speaker.putheader("Accept", "*/*")
+        for header, value in headers.items():
+            speaker.putheader(header, value)
         speaker.endheaders()
         answer = HTTPResponse(self.stream, method="GET")  # type: ignore[arg-type]
         answer.begin()

@@ -51,11 +51,13 @@ _RETRIES: dict[Patience, RetryConfig] = {
 class Stores:
     """The stores of a run, each opened once; safe for threads.
 
-    ``timeout`` is the seconds that a read may take, all its attempts together.
+    ``timeout`` is the seconds that a read may take, all its attempts together; ``attempt`` those of
+    one of them, where it is to be another than a share of that.
     """
 
-    def __init__(self, timeout: float = 60.0) -> None:
+    def __init__(self, timeout: float = 60.0, attempt: float | None = None) -> None:
         self.timeout = timeout
+        self._attempt = timeout * ATTEMPT_SHARE if attempt is None else attempt
         self._opened: dict[tuple[str, Patience], ObjectStore] = {}
         self._lock = Lock()
 
@@ -67,7 +69,7 @@ class Stores:
         return Web(
             connect=min(CONNECT_SECONDS, self.timeout),
             idle=self.timeout * IDLE_SHARE,
-            whole=self.timeout * ATTEMPT_SHARE,
+            whole=self._attempt,
         )
 
     def open(self, address: Address, patience: Patience = "long") -> ObjectStore:
@@ -129,7 +131,7 @@ class Stores:
         return {
             "connect_timeout": timedelta(seconds=min(CONNECT_SECONDS, self.timeout)),
             "read_timeout": timedelta(seconds=self.timeout * IDLE_SHARE),
-            "timeout": timedelta(seconds=self.timeout * ATTEMPT_SHARE),
+            "timeout": timedelta(seconds=self._attempt),
         }
 
 

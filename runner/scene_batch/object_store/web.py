@@ -9,36 +9,23 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import closing
-from email.message import Message
-from functools import cached_property
-from http.client import HTTPException, HTTPResponse
-from typing import NamedTuple
+from functools import cached_property, partial
+from http.client import HTTPException
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from scene_batch.object_store.causes import NoPhotoError, StatusError, UnansweredError
+from scene_batch.object_store.causes import NoPhotoError, UnansweredError
 from scene_batch.object_store.connection import Connection, Stream
+from scene_batch.object_store.exchange import Answer, Body, Exchange, begun, received
 from scene_batch.object_store.networks import Place, find
 
 _MOST_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
-_OK, _MISSING = 200, 404
-_ERROR_BYTES = 4096
-"""Of an error's text that are looked at for its code."""
 _MOST_KEPT = 64
 """Connections, and addresses of servers, that are kept: lists may name any number of servers."""
 _REMEMBERED_SECONDS = 60.0
 _SAFE = "!#$%&'()*+,/:;=?@[]~"
-
-
-class Answer(NamedTuple):
-    """What a server sent."""
-
-    headers: Message
-    size: int | None
-    """Bytes that it says to have; None where it does not say."""
-    data: bytes | None
-    """None where those are more than were asked for."""
 
 
 class Web:
@@ -71,6 +58,35 @@ class Web:
             NoPhotoError: It gives no length, redirects without end, or to where it must not.
             UnansweredError: No sound answer.
         """
+        with closing(self._follow(url, {})) as exchange:
+            return received(exchange, most, length)
+
+    def open(self, url: str, mark: str = "") -> Body | None:
+        """Begin to read what is at a URL, in one request, however much it is.
+
+        Args:
+            url: Its query and its encoding are kept.
+            mark: Of the bytes that are here already; see ``Body.mark``.
+
+        Returns:
+            What must be closed; None where the bytes are still those of the mark.
+
+        Raises:
+            Exception: As ``get`` does.
+        """
+        header = "If-None-Match" if mark.startswith(('"', "W/")) else "If-Modified-Since"
+        exchange = self._follow(url, {header: mark} if mark else {})
+        try:
+            body = begun(exchange, mark)
+        except BaseException:
+            exchange.close()
+            raise
+        if body is None:
+            exchange.close()
+        return body
+
+    def _follow(self, url: str, headers: Mapping[str, str]) -> Exchange:
+        """Ask, and go where the answers lead."""
         until = time.monotonic() + self._whole
         inside = None
         for _ in range(_MOST_REDIRECTS + 1):
@@ -79,13 +95,12 @@ class Web:
             inside = place.is_inside if inside is None else inside
             if place.is_inside and not inside:
                 raise NoPhotoError("a redirect to an address that is not of the public Internet")
-            with closing(self._ask(place, parts, until)) as exchange:
-                answer = exchange.answer
-                location = answer.headers.get("Location")
-                if answer.status in _REDIRECTS and location:
-                    url = urljoin(url, location)
-                    continue
-                return _received(exchange, most, length)
+            exchange = self._ask(place, parts, headers, until)
+            location = exchange.answer.headers.get("Location")
+            if exchange.answer.status not in _REDIRECTS or not location:
+                return exchange
+            exchange.close()
+            url = urljoin(url, location)
         raise NoPhotoError("a redirect without end")
 
     def _find(self, parts: SplitResult) -> Place:
@@ -99,14 +114,16 @@ class Web:
             self._places[key] = place, time.monotonic() + _REMEMBERED_SECONDS
         return place
 
-    def _ask(self, place: Place, parts: SplitResult, until: float) -> _Exchange:
+    def _ask(
+        self, place: Place, parts: SplitResult, headers: Mapping[str, str], until: float
+    ) -> Exchange:
         """Ask a server, again where it has closed a connection that was kept."""
         while True:
             kept = self._take(place)
             connection = kept or self._open(place)
             connection.stream.until = until
             try:
-                answer = connection.ask(parts, place)
+                answer = connection.ask(parts, place, headers)
             except TimeoutError:
                 connection.close()
                 raise
@@ -115,7 +132,7 @@ class Web:
                 if kept is None:
                     raise UnansweredError(_reason(error)) from None
                 continue
-            return _Exchange(self, place, connection, answer)
+            return Exchange(connection, answer, partial(self._give_back, place, connection))
 
     def _open(self, place: Place) -> Connection:
         try:
@@ -134,7 +151,7 @@ class Web:
 
         return ssl.create_default_context()
 
-    def give_back(self, place: Place, connection: Connection) -> None:
+    def _give_back(self, place: Place, connection: Connection) -> None:
         """Keep a connection for the next request, in place of the one that was kept longest."""
         with self._lock:
             self._free.append((place, connection))
@@ -150,20 +167,6 @@ class Web:
         return None
 
 
-class _Exchange(NamedTuple):
-    """A request and its answer, whose body is not read yet."""
-
-    web: Web
-    place: Place
-    connection: Connection
-    answer: HTTPResponse
-
-    def close(self) -> None:
-        """Keep the connection if all was read, else close it."""
-        done = self.answer.isclosed() and not self.answer.will_close
-        self.web.give_back(self.place, self.connection) if done else self.connection.close()
-
-
 def _split(url: str) -> SplitResult:
     """The parts of a URL, percent-encoded where they must be; ValueError if it is none."""
     parts = urlsplit(quote(url, safe=_SAFE))
@@ -171,30 +174,6 @@ def _split(url: str) -> SplitResult:
         raise ValueError("it is no URL of the web")
     parts.port  # noqa: B018 - raises ValueError where it is none
     return parts
-
-
-def _received(exchange: _Exchange, most: int, length: bool) -> Answer:
-    answer = exchange.answer
-    try:
-        if answer.status != _OK:
-            text = answer.read(_ERROR_BYTES).decode(errors="replace")
-            raise StatusError.of(answer.status, text)
-        size = answer.length
-        if length and size is None:
-            raise NoPhotoError("no length")
-        if size is not None and size > most:
-            return Answer(answer.headers, size, None)
-        data = answer.read(most + 1 if size is None else size)
-        answer.read(1)  # the end, after which the connection can be used again
-    except TimeoutError:
-        raise
-    except (OSError, HTTPException) as error:
-        if isinstance(error, StatusError | NoPhotoError):
-            raise
-        raise UnansweredError("the connection broke") from None
-    if size is not None and len(data) < size:
-        raise UnansweredError("the connection broke")
-    return Answer(answer.headers, size, data if len(data) <= most else None)
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scene_batch.errors import ProviderError
 from scene_batch.model.compute_options import ComputeOptions
+from scene_batch.model.model_file import ModelFile
 from scene_batch.model.predictor import Predictor
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.engine import Engine
@@ -55,7 +56,7 @@ class Measured:
 
 
 def sweep(
-    model: Path | None,
+    model: Path | ModelFile | None,
     photos: Sequence[ImageRef],
     asked: Sequence[ComputeOptions],
     *,
@@ -144,7 +145,7 @@ def _other_threads(setting: Setting) -> list[Setting]:
 
 
 def measure(
-    model: Path | None, photos: Sequence[ImageRef], setting: Setting, seconds: float
+    model: Path | ModelFile | None, photos: Sequence[ImageRef], setting: Setting, seconds: float
 ) -> Measured:
     """Measure one setting for about so many seconds; raises like ``Predictor.open``."""
     predictor = Predictor.open(model, setting.compute)

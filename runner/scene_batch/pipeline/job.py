@@ -24,8 +24,8 @@ class Job:
     sources: tuple[str, ...]
     out: str
     """The output's name as typed."""
-    model: Path | None = None
-    """The model file; None: the embedded one."""
+    model: Path | str | None = None
+    """The model file, or its URL; None: the embedded one."""
     config: Path | None = None
     """The file that settings came from, which is never written; None: there is none."""
     model_sha256: str | None = None

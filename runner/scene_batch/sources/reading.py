@@ -13,7 +13,7 @@ from scene_batch.errors import StoreError, UsageError
 from scene_batch.memory import needs_too_much, photo_memory
 from scene_batch.object_store.address import BUCKET_SCHEMES, Address, is_url
 from scene_batch.object_store.asking import ask_here
-from scene_batch.object_store.causes import Cause, ShortReadError, cause_of
+from scene_batch.object_store.causes import OF_THE_WEB, Cause, ShortReadError, cause_of
 from scene_batch.object_store.signed import can_be_asked_for, is_strange
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Unreadable, UnreadableCode
@@ -129,20 +129,10 @@ _OF_STORAGE = {"credentials", "region", "timeout", "unavailable", "unsupported",
 """Causes that say nothing of the photo."""
 
 
-_OF_THE_WEB = {
-    "forbidden": "access denied by the server",
-    "missing": "not found on the server",
-    "no_bucket": "not found on the server",
-    "credentials": "access denied by the server",
-    "unsupported": "the server does not know such a request",
-}
-"""Where the remedy for a bucket would mislead."""
-
-
 def _unreadable(ref: ImageRef, cause: Cause) -> Unreadable:
     # A bucket denies access to every photo when a right is taken away; a web server to one.
     by_storage = cause.kind in _OF_STORAGE or (cause.kind == "forbidden" and _in_bucket(ref))
-    text = cause.text if _in_bucket(ref) else _OF_THE_WEB.get(cause.kind, cause.text)
+    text = cause.text if _in_bucket(ref) else OF_THE_WEB.get(cause.kind, cause.text)
     return Unreadable(ref, _CODES.get(cause.kind, "fetch_failed"), text, by_storage)
 
 

@@ -157,7 +157,7 @@ def test_a_photo_of_the_web_without_a_length_says_so_at_once(bucket: Bucket) -> 
     bucket.front.decide = lambda request: Fault(chunked=True)
     fetched = Reader().read(ImageRef(f"{bucket.front.url}/{bucket.name}/a.png"))
     assert isinstance(fetched.data, Unreadable)
-    assert fetched.data.message.startswith("the server's answer is not one for a photo: no length")
+    assert fetched.data.message.startswith("the server's answer is of no use: no length")
     assert fetched.retries == 0
 
 
