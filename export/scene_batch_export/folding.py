@@ -20,8 +20,8 @@ as floats."""
 def fold_scaling(model: onnx.ModelProto) -> None:
     """Fold the input's scaling into the first convolution, in place.
 
-    For ``x`` in 0 to 255, ``conv(a x + b, W) + c = conv(x, a W) + (c + b sum(W))``, with an ``a`` and
-    a ``b`` for each channel: exact where the convolution pads nothing, since padding would be
+    For ``x`` in 0 to 255, ``conv(a x + b, W) + c = conv(x, a W) + (c + b sum(W))``, with an ``a``
+    and a ``b`` for each channel: exact where the convolution pads nothing, since padding would be
     zeros after the scaling, not before it. Channels that are taken in another order first become
     weights in another order. The photo's bytes then go into the convolution as they are, which int8
     needs no rounding for. A graph of another shape is left as it is.

@@ -25,6 +25,7 @@ def _network(
     shown: bool = False,
     computed: bool = False,
     float_: int = TensorProto.FLOAT,
+    order: list[int] | None = None,
 ) -> onnx.ModelProto:
     """A photo's bytes, scaled to -1 to 1, and one convolution.
 
@@ -36,15 +37,18 @@ def _network(
         shown: Whether the scaled photo is an output, too.
         computed: Whether the weights are not constants.
         float_: What the photo's bytes become.
+        order: In which the channels are taken first.
     """
     values = {
         "factor": np.array(factor, np.float32),
         "offset": np.array(-1, np.float32),
         "weights": _RANDOM.normal(size=(4, 3, 3, 3)).astype(np.float32),
         "bias": _RANDOM.normal(size=4).astype(np.float32),
+        **({"order": np.array(order)} if order else {}),
     }
     nodes = [
-        helper.make_node("Cast", ["image"], ["a"], to=float_),
+        *([helper.make_node("Gather", ["image", "order"], ["i"], axis=3)] if order else []),
+        helper.make_node("Cast", ["i" if order else "image"], ["a"], to=float_),
         helper.make_node("Mul", ["a", "factor"], ["b"]),
         helper.make_node("Add", ["b", "offset"], ["c"]),
         helper.make_node("Transpose", ["c"], ["d"], perm=perm),
@@ -75,8 +79,12 @@ def _outputs(model: onnx.ModelProto) -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_scaling_is_folded_into_the_first_convolution(bias: bool) -> None:
-    model = _network(bias=bias)
+@pytest.mark.parametrize("factor", [1 / 127.5, [1 / 127.5, 1 / 60, 1 / 128]])
+@pytest.mark.parametrize("order", [None, [2, 1, 0], [1, 2, 0]])
+def test_scaling_is_folded_into_the_first_convolution(
+    bias: bool, factor: Any, order: list[int] | None
+) -> None:
+    model = _network(bias=bias, factor=factor, order=order)
     before = _outputs(model)
     fold_scaling(model)
     assert [node.op_type for node in model.graph.node] == ["Transpose", "Cast", "Conv"]
@@ -91,7 +99,7 @@ def test_scaling_is_folded_into_the_first_convolution(bias: bool) -> None:
     "other",
     [
         {"pads": 1},
-        {"factor": [1 / 127.5, 1 / 127.5, 1 / 128]},
+        {"factor": [[[1 / 127.5], [1 / 127.5], [1 / 128]]] * 3},
         {"perm": (0, 3, 2, 1)},
         {"shown": True},
         {"computed": True},
@@ -99,7 +107,7 @@ def test_scaling_is_folded_into_the_first_convolution(bias: bool) -> None:
     ],
 )
 def test_what_could_not_be_exact_is_left_alone(other: dict[str, Any]) -> None:
-    """As padding, which is zeros after the scaling, and a factor for each channel."""
+    """As padding, which is zeros after the scaling, and a factor for each row."""
     model = _network(**other)
     untouched = model.SerializeToString()
     fold_scaling(model)

@@ -155,7 +155,7 @@ _RUN = ["run", "{photos}", "--model", "{model}", "--out", "{tmp}/p.parquet"]
         ([*_RUN[:-1], "./", "--overwrite"], 2, "the suffix decides the format"),
         ([*_RUN[:-1], "{tmp}/" + 240 * "n" + ".csv"], 1, "is too long for its folder"),
         ([*_RUN[:-1], "{photos}/"], 2, "which is read"),
-        ([*_RUN[:-1], "{tmp}/"], 1, "is no data set of scene-batch run"),
+        ([*_RUN[:-1], "{tmp}/"], 2, "would replace"),
         ([*_RUN[:-1], "{photos}/d.csv", "--update"], 2, "need a .parquet"),
         ([*_RUN[:-1], "{tmp}/folder.parquet", "--update"], 1, "is not a table of scene-batch"),
         ([*_RUN[:-1], "/dev/full"], 2, "the suffix decides the format"),
@@ -214,25 +214,31 @@ def test_a_config_that_is_wrong(text: str, words: str, tmp_path: Path) -> None:
     assert words in done.stderr.decode()
 
 
-@pytest.mark.parametrize(("name", "missing"), [("train", "keras"), ("export", "keras")])
+@pytest.mark.parametrize(
+    ("words", "missing", "extra"),
+    [
+        (f"train x --config {ROOT}/configs/intel-150.toml --out y", "keras", "train"),
+        ("export x --out y", "keras", "train,export"),
+        ("adopt x --out y", "onnx", "export"),
+    ],
+)
 def test_a_command_without_its_extra_names_the_pip_command(
-    name: str, missing: str, tmp_path: Path
+    words: str, missing: str, extra: str
 ) -> None:
+    name, *rest = words.split()
     code = (
         f"import sys; sys.modules[{missing!r}] = sys.modules['tensorflow'] = None\n"
         "from scene_batch.cli import main; main()"
     )
-    config = ROOT / "configs" / "intel-150.toml"
-    words = {"train": ["x", "--config", str(config), "--out", "y"], "export": ["x", "--out", "y"]}
     done = subprocess.run(
-        [sys.executable, "-c", code, name, *words[name]],
+        [sys.executable, "-c", code, name, *rest],
         env=process_environment(),
         capture_output=True,
         check=False,
     )
     assert done.returncode == 1
     assert done.stderr.decode().splitlines() == [
-        f"Error: {name} needs {missing}: pip install 'scene-batch[{name}]'"
+        f"Error: {name} needs {missing}: pip install 'scene-batch[{extra}]'"
     ]
 
 
