@@ -222,14 +222,10 @@ def test_a_config_that_is_wrong(text: str, words: str, tmp_path: Path) -> None:
         ("adopt x --out y", "onnx", "export"),
     ],
 )
-def test_a_command_without_its_extra_names_the_pip_command(
-    words: str, missing: str, extra: str
-) -> None:
+def test_a_command_without_its_extra_names_pip(words: str, missing: str, extra: str) -> None:
     name, *rest = words.split()
-    code = (
-        f"import sys; sys.modules[{missing!r}] = sys.modules['tensorflow'] = None\n"
-        "from scene_batch.cli import main; main()"
-    )
+    code = f"import sys; sys.modules[{missing!r}] = sys.modules['tensorflow'] = None\n"
+    code += "from scene_batch.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, name, *rest],
         env=process_environment(),
