@@ -13,7 +13,11 @@ from scene_batch_export.adopted import image_processor, labels, pretrained_cfg
 from scene_batch_export.adopted.known import Known
 from scene_batch_export.adopted.pipeline import Pipeline
 
-_LABELS = ("labels.txt", "classes.txt", "class_names.txt", "labels.json", "class_indices.json")
+_LABELS = tuple(
+    f"{name}.{ending}"
+    for name in ("labels", "classes", "class_names", "class_indices")
+    for ending in ("txt", "json")
+)
 _MOST_README = 1 << 16
 
 
@@ -36,31 +40,25 @@ def look(places: Sequence[Path], known: Known) -> None:
 
 def _read(file: Path, known: Known) -> None:
     source = str(file)
-    if file.suffix.lower() != ".json" or file.name in _LABELS:
+    value = _json(file) if file.suffix.lower() == ".json" else None
+    if file.name in _LABELS or not isinstance(value, Mapping):
         known.put("classes", labels.read_labels(file), source)
         return
-    value = read_json(file)
     if image_processor.is_image_processor(value):
         put_pipeline(known, partial(image_processor.pipeline_of, value), source)
-    if pretrained_cfg.is_pretrained_cfg(value):
+    elif pretrained_cfg.is_pretrained_cfg(value):
         put_pipeline(known, partial(pretrained_cfg.pipeline_of, value), source)
-        cfg = value.get("pretrained_cfg", {})
-        known.put("license", cfg.get("license"), source)
+        known.put("license", value.get("pretrained_cfg", value).get("license"), source)
         if isinstance(value.get("label_names"), list):
             found = labels.of_json(value["label_names"], source)
             known.put("classes", found, f"{source} (label_names)")
-    if value.get("problem_type") == "multi_label_classification":
+    elif value.get("problem_type") == "multi_label_classification":
         known.put("activation", "sigmoid", f"{source} (problem_type)")
+    elif file.name not in _JSON and "id2label" not in value:
+        known.put("classes", labels.of_json(value, source), source)
     names = value.get("id2label")
     if isinstance(names, Mapping) and not _is_placeholder(names):
         known.put("classes", labels.of_json(names, source), f"{source} (id2label)")
-    if not {
-        "id2label",
-        "model_type",
-        "pretrained_cfg",
-        "size",
-    } & value.keys() and file.name not in (_JSON):
-        known.put("classes", labels.of_json(value, source), source)
 
 
 _JSON = ("preprocessor_config.json", "config.json")
@@ -74,14 +72,18 @@ def put_pipeline(known: Known, make: Callable[[], Pipeline], source: str) -> Non
 
 
 def read_json(file: Path) -> Mapping[str, Any]:
-    """A JSON object of a file; UsageError where it is none."""
-    try:
-        value = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{str(file)!r} cannot be read: {error}") from None
+    """A JSON object of a file; UsageError where it holds none."""
+    value = _json(file)
     if not isinstance(value, dict):
         raise UsageError(f"{str(file)!r} holds no JSON object")
     return value
+
+
+def _json(file: Path) -> object:
+    try:
+        return json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{str(file)!r} cannot be read: {error}") from None
 
 
 def _is_placeholder(names: Mapping[str, Any]) -> bool:
