@@ -81,6 +81,7 @@ def prove(  # noqa: PLR0913, PLR0917 - what is compared, and where
     Raises:
         ParityError: It answers otherwise, or several photos at once otherwise than one by one.
     """
+    _prove_batches(wrapped, pixels, workshop, tolerance)
     found = outputs(wrapped, card, pixels, workshop)
     difference = compare(found, expected)
     if not difference.largest <= tolerance:
@@ -88,7 +89,6 @@ def prove(  # noqa: PLR0913, PLR0917 - what is compared, and where
             f"not written: the wrapped graph differs from the original beyond {tolerance:g};"
             f" {difference}"
         )
-    _prove_batches(wrapped, pixels, workshop, tolerance)
     return difference
 
 

@@ -50,6 +50,8 @@ def wrapped(
     _free_batch(graph, signature)
     nodes = [*_lead(signature, pipeline), *graph.node, *_tail(signature, softmax=softmax)]
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    for number, node in enumerate(copies):  # quantisation tells nodes by their names
+        node.name = node.name or f"foreign_{number}"
     del graph.node[:]
     graph.node.extend(copies)
     graph.initializer.extend(_constants(pipeline))
@@ -102,7 +104,9 @@ def _lead(signature: Signature, pipeline: Pipeline) -> Iterator[onnx.NodeProto]:
     for number, (op_type, more, attributes) in enumerate(steps):
         last = number == len(steps) - 1
         made = _renamed(signature.input.name) if last else f"adopted_{number}"
-        yield helper.make_node(op_type, [name, *more], [made], f"adopted_{op_type}", **attributes)
+        yield helper.make_node(
+            op_type, [name, *more], [made], f"adopted_{number}_{op_type}", **attributes
+        )
         name = made
 
 
@@ -117,7 +121,9 @@ def _tail(signature: Signature, *, softmax: bool) -> Iterator[onnx.NodeProto]:
     steps.append(("Softmax", {"axis": 1}) if softmax else ("Identity", {}))
     for number, (op_type, attributes) in enumerate(steps):
         made = _PROBABILITIES if number == len(steps) - 1 else f"adopted_answer_{number}"
-        yield helper.make_node(op_type, [name], [made], f"adopted_answer_{op_type}", **attributes)
+        yield helper.make_node(
+            op_type, [name], [made], f"adopted_answer_{number}_{op_type}", **attributes
+        )
         name = made
 
 
