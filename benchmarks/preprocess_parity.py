@@ -1,4 +1,4 @@
-"""Our pixels beside those of the pipelines they imitate: ``python benchmarks/preprocess_parity.py``.
+"""Our pixels beside their originals': ``python benchmarks/preprocess_parity.py``.
 
 Needs an environment of its own, with numpy, pillow, click, tqdm, pyarrow, obstore, torch,
 torchvision, timm, transformers and keras (which computes by torch here). The runner need not be
@@ -29,8 +29,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import transformers
-from made_up_photos import FLAT, made_up_photos
 from PIL import Image
+from timm.data import create_transform, resolve_data_config
+from torchvision import transforms as tv
+from torchvision.transforms._presets import ImageClassification
+from transformers.image_utils import load_image
+
+from made_up_photos import FLAT, made_up_photos
 from pixel_parity import (
     EXPECTED,
     SHORT,
@@ -40,11 +45,6 @@ from pixel_parity import (
     pipeline_from,
     pixels_of,
 )
-from timm.data import create_transform, resolve_data_config
-from torchvision import transforms as tv
-from torchvision.transforms._presets import ImageClassification
-from transformers.image_utils import load_image
-
 from scene_batch_export.adopted.pipeline import Pipeline
 
 VERSIONS = ("pillow", "torchvision", "timm", "transformers", "keras")
@@ -138,12 +138,15 @@ def timm_cases() -> Iterator[Case]:
         for shape in ((3, 224, 320), (3, 257, 129)):
             yield _timm(shape, 0.875, "bicubic", mode)
         yield _timm((3, 192, 256), 1.0, "bilinear", mode)
+    for size in ((224, 224), (299, 299), (320, 225)):
+        yield _timm_preset(size)
     cfg = {"input_size": [3, 224, 224], "interpolation": ""}
     yield _timm_of("what it leaves out", cfg)
     cfg = {"input_size": [3, 224, 224], "crop_pct": 1.1, "crop_mode": "border", **_HALF_CFG}
     yield _timm_of("less than is padded", cfg)
 
 
+_TIMM = "timm, create_transform"
 _HALF_CFG = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "interpolation": "bicubic"}
 
 
@@ -159,10 +162,18 @@ def _timm(shape: tuple[int, int, int], pct: float, method: str, mode: str) -> Ca
     return _timm_of(f"{mode}, {shape[2]}x{shape[1]}, {pct}, {method}", cfg)
 
 
+def _timm_preset(size: tuple[int, int]) -> Case:
+    width, height = size
+    config = {"input_size": (3, height, width), "interpolation": "bicubic"}
+    pixels, numbers = (create_transform(**config, normalize=each) for each in (False, True))
+    name = f"preset, {width}x{height}"
+    return Case(_TIMM, name, _preset("timm", size, {}), _by_tensors(pixels, numbers))
+
+
 def _timm_of(name: str, cfg: dict[str, Any]) -> Case:
     config = resolve_data_config(pretrained_cfg=cfg)
     return Case(
-        "timm, create_transform",
+        _TIMM,
         name,
         {"pretrained_cfg": cfg},
         _by_tensors(create_transform(**config, normalize=False), create_transform(**config)),
@@ -173,6 +184,10 @@ def transformers_cases() -> Iterator[Case]:
     """Image processors with what their classes take, and with what published files say."""
     for kind in _PROCESSORS:
         yield _processor("defaults", {"image_processor_type": f"{kind}ImageProcessor"})
+    for size in ((224, 224), (250, 301)):
+        value = {"size": {"height": size[1], "width": size[0]}}
+        preset, original = _preset("huggingface", size, {}), _by_processor("ViT", value, "pil")
+        yield Case("transformers, ViT", f"preset, {size[0]}x{size[1]}", preset, original)
     for kind, value in _FILES:
         name = ", ".join(f"{key} {each}" for key, each in value.items())
         yield _processor(name, {"image_processor_type": f"{kind}ImageProcessor", **value})
@@ -245,9 +260,10 @@ def _processor(name: str, value: dict[str, Any]) -> Case:
 def _by_processor(kind: str, value: dict[str, Any], backend: str) -> Original:
     module, suffix = _PROCESSORS[kind], "Pil" if backend == "pil" else ""
     infix = "pil_" if backend == "pil" else ""
-    place = importlib.import_module(f"transformers.models.{module}.image_processing_{infix}{module}")
+    where = f"transformers.models.{module}.image_processing_{infix}{module}"
+    processors = getattr(importlib.import_module(where), f"{kind}ImageProcessor{suffix}")
     words = {key: each for key, each in value.items() if key != "image_processor_type"}
-    processor = getattr(place, f"{kind}ImageProcessor{suffix}").from_dict(words)
+    processor = processors.from_dict(words)
     also = _AS_PIXELS_ALSO.get(kind, {})
 
     def original(photo: bytes) -> tuple[npt.NDArray[np.uint8], Numbers]:

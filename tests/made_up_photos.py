@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +16,16 @@ from PIL import Image
 
 _ORIENTATION_TAG = 0x0112
 _SIZES = (
-    (300, 200),
-    (201, 301),
+    (270, 180),
+    (171, 251),
     (257, 255),
-    (500, 333),
-    (333, 500),
-    (600, 100),
-    (91, 400),
+    (321, 213),
+    (213, 321),
+    (241, 60),
+    (61, 181),
     (224, 224),
     (256, 257),
-    (40, 1),
+    (7, 1),
     (3, 7),
     (1, 1),
 )
@@ -36,6 +37,7 @@ FLAT = "flat"
 FLAT_COLOUR = (10, 120, 230)
 
 
+@cache
 def made_up_photos() -> dict[str, bytes]:
     """Files of all sizes, modes, kinds of transparency and orientations, by name."""
     photos = {f"{w}x{h}": _file(_rgb((w, h))) for w, h in _SIZES}
@@ -47,7 +49,7 @@ def made_up_photos() -> dict[str, bytes]:
         exif = Image.Exif()
         exif[_ORIENTATION_TAG] = turn
         photos[f"exif-{turn}"] = _file(_rgb(_SMALL), exif=exif)
-    photos["large-RGBA"] = _file(_with_alpha(_noisy(_LARGE, 4)), "TIFF")
+    photos["large"] = _file(Image.fromarray(_noisy(_LARGE, 1)[..., 0]), "TIFF")
     return photos
 
 
@@ -57,25 +59,17 @@ def _rgb(size: tuple[int, int]) -> Image.Image:
 
 def _in_mode(mode: str) -> Image.Image:
     """A photo that uses the whole range of its mode."""
-    if mode == "RGBA":
-        return _with_alpha(_noisy(_SMALL, 4))
-    if mode == "CMYK":
-        return Image.frombytes("CMYK", _SMALL, _noisy(_SMALL, 4).tobytes())
-    if mode == "LA":
-        return Image.frombytes("LA", _SMALL, _noisy(_SMALL, 2).tobytes())
+    channels = Image.getmodebands(mode)
+    if channels > 1:
+        return Image.frombytes(mode, _SMALL, _noisy(_SMALL, channels).tobytes())
     gray = _noisy(_SMALL, 1)[..., 0]
     if mode == "1":
-        return Image.fromarray(gray > 127)  # noqa: PLR2004 - half of white
+        return Image.fromarray(gray > 127)
     image = Image.fromarray(gray)
     if mode == "P":
         image = Image.frombytes("P", _SMALL, gray.tobytes())
         image.putpalette(_noisy((256, 1), 3).tobytes())
     return image
-
-
-def _with_alpha(pixels: npt.NDArray[np.uint8]) -> Image.Image:
-    height, width, _ = pixels.shape
-    return Image.frombytes("RGBA", (width, height), pixels.tobytes())
 
 
 def _noisy(size: tuple[int, int], channels: int) -> npt.NDArray[np.uint8]:

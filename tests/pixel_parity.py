@@ -58,7 +58,5 @@ def pillows_own(photos: Mapping[str, bytes]) -> str:
     for photo in photos.values():
         with Image.open(io.BytesIO(photo)) as image:
             rgb = image.convert("RGB").crop((0, 0, 160, 120))
-        digests += [
-            digest(np.asarray(rgb.resize((67, 51), method))) for method in Image.Resampling
-        ]
+        digests += [digest(np.asarray(rgb.resize((67, 51), method))) for method in Image.Resampling]
     return digest_of_all(digests)
