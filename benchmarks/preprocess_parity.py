@@ -84,10 +84,10 @@ class Result:
 
 def torchvision_cases() -> Iterator[Case]:
     """``ImageClassification``, and what people compose of ``Resize`` and ``CenterCrop``."""
-    for crop, resize in ((224, 256), (224, 232), (299, 342), (225, 257), (384, 384), (518, 518)):
+    for crop, resize in ((224, 256), (224, 232), (299, 342), (225, 257), (161, 161)):
         values = {"resize": [resize, resize], "filter": "bilinear"}
-        if crop > 299:  # noqa: PLR2004 - Swin's and ViT's weights are bicubic
-            values["filter"] = "bicubic"
+        if crop == resize:
+            values["filter"] = "bicubic"  # as Swin's and ViT's weights have it
         preset = ImageClassification(
             crop_size=crop,
             resize_size=resize,
@@ -131,7 +131,7 @@ def timm_cases() -> Iterator[Case]:
     """``create_transform`` of many a ``pretrained_cfg``."""
     squares = [(224, pct, "bicubic") for pct in (0.875, 0.9, 0.95, 0.965, 1.0)]
     squares += [(256, 0.95, "bilinear"), (299, 0.875, "bicubic"), (225, 0.9, "lanczos")]
-    squares += [(240, 0.93, "hamming"), (336, 1.0, "nearest"), (160, 0.95, "box")]
+    squares += [(240, 0.93, "hamming"), (136, 1.0, "nearest"), (160, 0.95, "box")]
     for mode in ("center", "squash", "border"):
         for size, pct, method in squares if mode == "center" else squares[:1] + squares[2:7]:
             yield _timm((3, size, size), pct, method, mode)
@@ -217,14 +217,14 @@ _FILES: list[tuple[str, dict[str, Any]]] = [
     ("DeiT", {"size": 256, "crop_size": 224, "image_mean": [0.485, 0.456, 0.406]}),
     ("DeiT", {"size": 257, "crop_size": {"height": 224, "width": 200}, "resample": 5}),
     ("Beit", {"size": 256, "do_center_crop": True, "crop_size": 224, "resample": 2}),
-    ("CLIP", {"size": 336, "crop_size": 336}),
+    ("CLIP", {"size": 136, "crop_size": 136}),
     ("CLIP", {"size": {"shortest_edge": 255}, "crop_size": {"height": 224, "width": 224}}),
-    ("Bit", {"size": {"shortest_edge": 448}, "crop_size": 448, "resample": 2}),
+    ("Bit", {"size": {"shortest_edge": 148}, "crop_size": 148, "resample": 2}),
     ("MobileNetV1", {"size": 256, "crop_size": 225}),
     ("MobileNetV2", {"size": {"shortest_edge": 115}, "crop_size": 96}),
     ("ConvNext", {"size": 224, "crop_pct": 0.875, "resample": 3}),
     ("ConvNext", {"size": {"shortest_edge": 224}, "crop_pct": 0.95, "resample": 2}),
-    ("ConvNext", {"size": {"shortest_edge": 383}}),
+    ("ConvNext", {"size": {"shortest_edge": 320}}),
     ("ConvNext", {"size": {"shortest_edge": 224}, "crop_pct": 1.0, "resample": 2}),
     ("Levit", {"size": 192, "crop_size": 192}),
     ("Levit", {"size": {"height": 240, "width": 250}, "crop_size": 224}),
@@ -238,7 +238,7 @@ _FILES: list[tuple[str, dict[str, Any]]] = [
     ("EfficientNet", {"size": 240, "do_normalize": False, "rescale_offset": True}),
     ("EfficientNet", {"size": 346, "do_center_crop": True}),
     ("EfficientNet", {"size": 224, "do_rescale": False, "rescale_offset": True}),
-    ("Siglip", {"size": {"height": 384, "width": 384}, "resample": 2}),
+    ("Siglip", {"size": {"height": 184, "width": 184}, "resample": 2}),
 ]
 _AS_PIXELS = {"do_rescale": False, "do_normalize": False}
 _AS_PIXELS_ALSO = {

@@ -30,7 +30,7 @@ _SIZES = (
     (1, 1),
 )
 """(width, height): even and odd, tall and wide, already as large as a model's input, tiny."""
-_SMALL = (151, 120)
+_SMALL = (91, 70)
 _LARGE = (1201, 901)
 """Above 1,048,576 pixels, so that it is converted in strips."""
 FLAT = "flat"
