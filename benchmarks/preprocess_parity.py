@@ -8,6 +8,9 @@ Each original prepares the same made-up photos as we do from its description. Pr
 are equal in every byte, how far the network's numbers are apart, and what transformers' torchvision
 backend makes of them. ``--write`` puts the originals' pixels, as hashes, into
 ``tests/export/expected_pixels.json``, which a test holds ours against without those libraries.
+
+Gray photos of 16 bits or of floats are not compared: Pillow's ``convert("RGB")`` cuts off what is
+above 255, which leaves a white photo or a black one, where ours scales them (``to_rgb``).
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ CLOSE = 1e-6
 """Of the range of the network's numbers."""
 
 Numbers = npt.NDArray[np.float32]
-Original = Callable[[bytes], tuple[npt.NDArray[np.uint8], Numbers | None]]
+Original = Callable[[bytes], tuple[npt.NDArray[np.uint8], Numbers]]
 """From a photo's file to pixels and to the network's numbers, both (height, width, 3)."""
 
 

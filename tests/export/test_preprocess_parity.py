@@ -23,6 +23,7 @@ from pixel_parity import (
     pipeline_from,
     pixels_of,
 )
+from scene_batch.errors import UsageError
 from scene_batch.model.preprocess import Preprocess
 from scene_batch_export.adopted.pipeline import Pipeline
 
@@ -66,6 +67,40 @@ def test_numbers_are_the_originals(case: dict[str, Any]) -> None:
     black_and_white = [np.full((1, 1, 3), level, np.uint8) for level in (0, 255)]
     width = float(np.ptp(pipeline.numbers(black_and_white)))
     assert pipeline.numbers([pixel])[0, 0, 0] == pytest.approx(case["colour"], abs=1e-6 * width)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"image_processor": {"image_processor_type": "ViTImageProcessor"} | value}
+        for value in (
+            {"size": {"shortest_edge": 224}},
+            {"size": {"shortest_edge": 224, "longest_edge": 448}, "do_center_crop": True},
+            {"do_resize": False},
+            {"do_center_crop": True},
+            {"do_pad": True, "pad_size": {"height": 256, "width": 256}},
+            {"resample": 6},
+            {"image_processor_type": "ConvNextImageProcessor", "size": {"height": 9, "width": 9}},
+            {"image_processor_type": "ConvNextImageProcessor", "do_center_crop": True},
+            {"image_processor_type": "SiglipImageProcessor", "size": 224},
+            {"image_processor_type": "SamImageProcessor"},
+        )
+    ]
+    + [
+        {"pretrained_cfg": {"input_size": [3, 224, 224], "interpolation": "bicubic"} | value}
+        for value in (
+            {"interpolation": "random"},
+            {"crop_mode": "corner"},
+            {"input_size": [1, 28, 28]},
+            {"input_size": [224, 224]},
+            {"crop_pct": "all"},
+        )
+    ],
+    ids=str,
+)
+def test_what_cannot_be_followed_is_refused(description: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        pipeline_from(description)
 
 
 @cache

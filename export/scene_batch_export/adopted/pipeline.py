@@ -92,7 +92,7 @@ def with_values(pipeline: Pipeline, values: dict[str, Any]) -> Pipeline:
 
 def triple(value: object, name: str) -> Triple:
     """One number, or three, as a mean or a standard deviation; UsageError for anything else."""
-    row = value if isinstance(value, list | tuple) else [value]
+    row: Sequence[Any] = value if isinstance(value, list | tuple) else [value]
     try:
         numbers = tuple(float(number) for number in row)
     except (TypeError, ValueError):
@@ -101,4 +101,4 @@ def triple(value: object, name: str) -> Triple:
         numbers *= 3
     if len(numbers) != 3:  # noqa: PLR2004 - a number for each channel
         raise UsageError(f"{name} {value!r}: give one number, or three, one for each channel")
-    return numbers  # type: ignore[return-value]
+    return numbers
