@@ -6,11 +6,12 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
 
+from scene_batch.model.preprocess import Filter
 from scene_batch.records import Pixels
 from scene_batch_export.adopted import image_processor, pretrained_cfg
 from scene_batch_export.adopted.pipeline import Pipeline, with_values
@@ -50,7 +51,7 @@ def digest_of_all(digests: list[str]) -> str:
 
 
 def pillows_own(photos: Mapping[str, bytes]) -> str:
-    """A hash of what this Pillow, and nothing else, makes of the photos by each of its filters.
+    """A hash of what this Pillow, and nothing else, makes of the photos by each filter we know.
 
     Where it differs from the one that was noted, hashes of pixels say nothing.
     """
@@ -58,5 +59,7 @@ def pillows_own(photos: Mapping[str, bytes]) -> str:
     for photo in photos.values():
         with Image.open(io.BytesIO(photo)) as image:
             rgb = image.convert("RGB").crop((0, 0, 160, 120))
-        digests += [digest(np.asarray(rgb.resize((67, 51), method))) for method in Image.Resampling]
+        # By name: newer versions know more.
+        methods = [Image.Resampling[name.upper()] for name in get_args(Filter)]
+        digests += [digest(np.asarray(rgb.resize((67, 51), method))) for method in methods]
     return digest_of_all(digests)
