@@ -40,12 +40,12 @@ class Pipeline:
     @property
     def factor(self) -> npt.NDArray[np.float64]:
         """What a pixel is multiplied by, in the network's order: ``(3,)``."""
-        return self.scale / np.array(self.std)
+        return np.float64(self.scale) / np.array(self.std, np.float64)
 
     @property
     def offset(self) -> npt.NDArray[np.float64]:
         """What is added then: ``(3,)``."""
-        return -np.array(self.mean) / np.array(self.std)
+        return np.negative(self.mean, dtype=np.float64) / np.array(self.std, np.float64)
 
     def numbers(self, pixels: Sequence[Pixels]) -> npt.NDArray[np.float32]:
         """What the network takes of some photos, ``float32 (photos, height, width, 3)``."""
@@ -74,7 +74,7 @@ def with_values(pipeline: Pipeline, values: dict[str, Any]) -> Pipeline:
     Raises:
         UsageError: A key is unknown, or its value cannot be.
     """
-    own = {key: values[key] for key in SCALING if key in values}
+    own: dict[str, Any] = {key: values[key] for key in SCALING if key in values}
     for key in ("mean", "std"):
         if key in own:
             own[key] = triple(own[key], key)
@@ -92,7 +92,7 @@ def with_values(pipeline: Pipeline, values: dict[str, Any]) -> Pipeline:
 
 def triple(value: object, name: str) -> Triple:
     """One number, or three, as a mean or a standard deviation; UsageError for anything else."""
-    row = value if isinstance(value, list | tuple) else [value]
+    row: Sequence[Any] = value if isinstance(value, list | tuple) else [value]
     try:
         numbers = tuple(float(number) for number in row)
     except (TypeError, ValueError):
@@ -101,4 +101,4 @@ def triple(value: object, name: str) -> Triple:
         numbers *= 3
     if len(numbers) != 3:  # noqa: PLR2004 - a number for each channel
         raise UsageError(f"{name} {value!r}: give one number, or three, one for each channel")
-    return numbers  # type: ignore[return-value]
+    return numbers

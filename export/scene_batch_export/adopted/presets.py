@@ -21,7 +21,7 @@ _SHARE = 0.875
 
 
 def _imagenet(size: Size) -> Pipeline:
-    """Torchvision's ImageClassification, as most of its weights have it."""
+    """The ImageClassification of torchvision, as most of its weights have it."""
     width, height = size
     edges = (int(height / _SHARE), int(width / _SHARE))
     preprocess = _plain(size, "bilinear", "shorter", resize=edges)
@@ -29,7 +29,7 @@ def _imagenet(size: Size) -> Pipeline:
 
 
 def _timm(size: Size) -> Pipeline:
-    """Timm's defaults: ``crop_pct`` 0.875, ``crop_mode`` center, bicubic."""
+    """The defaults of timm: ``crop_pct`` 0.875, ``crop_mode`` center, bicubic."""
     width, height = size
     edges = (math.floor(height / _SHARE), math.floor(width / _SHARE))
     rounding = "down" if height == width else "nearest"

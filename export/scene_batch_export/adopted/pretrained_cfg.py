@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from scene_batch.errors import UsageError
-from scene_batch.model.preprocess import Preprocess
+from scene_batch.errors import ModelError, UsageError
+from scene_batch.model.preprocess import Fit, Preprocess
 from scene_batch_export.adopted.pipeline import Pipeline, triple
 from scene_batch_export.adopted.presets import IMAGENET_MEAN, IMAGENET_STD
 
@@ -28,7 +28,9 @@ def pipeline_of(value: Mapping[str, Any]) -> Pipeline:
     """
     cfg = value.get("pretrained_cfg", value)
     try:
-        _, height, width = cfg["input_size"]
+        channels, height, width = cfg["input_size"]
+        if channels != _RGB:
+            raise ValueError(f"input_size {cfg['input_size']}: only photos in colour are known")
         share = float(cfg.get("crop_pct") or 0.875)
         mode = cfg.get("crop_mode") or "center"
         mean = triple(cfg.get("mean", IMAGENET_MEAN), "mean")
@@ -37,22 +39,27 @@ def pipeline_of(value: Mapping[str, Any]) -> Pipeline:
         raise UsageError(f"pretrained_cfg cannot be followed: {error}") from None
     if mode not in _FITS:
         raise UsageError(f"crop_mode {mode!r} is not known: say it with --preprocess")
-    square = height == width and mode == "center"
-    preprocess = Preprocess(
-        height,
-        width,
-        name,  # type: ignore[arg-type]
-        _FITS[mode],  # type: ignore[arg-type]
-        "stored",
-        resize=(math.floor(height / share), math.floor(width / share)),
-        rounding="down" if square else "nearest",
-        pad=_colour(mean) if mode == "border" else (0, 0, 0),
-        alpha="dropped",
-    )
+    resize = (math.floor(height / share), math.floor(width / share))
+    by_torchvision = resize[0] == resize[1] and mode == "center"
+    try:
+        preprocess = Preprocess(
+            height,
+            width,
+            name,  # type: ignore[arg-type]
+            _FITS[mode],
+            "stored",
+            resize=resize,
+            rounding="down" if by_torchvision else "nearest",
+            pad=_colour(mean) if mode == "border" else (0, 0, 0),
+            alpha="dropped",
+        )
+    except ModelError as error:
+        raise UsageError(f"pretrained_cfg cannot be followed: {error}") from None
     return Pipeline(preprocess, mean=mean, std=triple(cfg.get("std", IMAGENET_STD), "std"))
 
 
-_FITS = {"center": "shorter", "squash": "stretch", "border": "longer"}
+_RGB = 3
+_FITS: dict[str, Fit] = {"center": "shorter", "squash": "stretch", "border": "longer"}
 
 
 def _colour(mean: tuple[float, float, float]) -> tuple[int, int, int]:

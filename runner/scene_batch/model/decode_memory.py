@@ -56,14 +56,16 @@ def decoding_bytes(image: Image.Image, data: bytes, preprocess: Preprocess) -> i
     pixels = width * height
     each = 1 if image.mode in _ONE_BYTE else 2 if image.mode in _TWO_BYTES else 4
     resized = preprocess.resized(image.size)
-    cropped = preprocess.fit == "crop"
-    working = max(  # it may be turned behind resizing
-        working_bytes((width, height), size, cropped=cropped) for size in (resized, resized[::-1])
+    sideways = preprocess.resized(image.size[::-1])
+    cropped, first = preprocess.fit == "crop", preprocess.orientation == "exif-first"
+    working = max(  # it may be turned, before resizing or behind it
+        working_bytes(photo, size, cropped=cropped)
+        for photo in {(width, height), (height, width) if first else (width, height)}
+        for size in (resized, resized[::-1], sideways, sideways[::-1])
     )
-    turned = 2 if preprocess.orientation == "exif-first" else 1
     return (
         len(data) * (1 + _COPIES.get(kind, 0))
-        + pixels * each * turned
+        + pixels * each * (2 if first else 1)
         + working
         + _beside(image, data, pixels * each)
     )

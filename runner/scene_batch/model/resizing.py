@@ -2,7 +2,8 @@
 
 Pillow resizes in a horizontal pass over each row and then a vertical one, and rounds to 8 bits
 between. So strips of rows can be converted and resized horizontally one after the other, and all of
-them vertically at the end: the same pixels, bit for bit, as of the whole.
+them vertically at the end: the same pixels, bit for bit, as of the whole. From version 13 on Pillow
+begins with the vertical pass where that takes away much more; then the strips are of columns.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 from PIL import Image
 
 from scene_batch.model.geometry import Box, Size
@@ -23,6 +25,7 @@ STRIP_PIXELS = 1 << 18
 """Pixels that are converted at a time; few enough for a processor's cache."""
 _DIRECT_PIXELS = 1 << 20
 """A photo up to this size is converted as a whole, which is a little faster."""
+_MAY_BEGIN_DOWNWARDS = int(PIL.__version__.split(".")[0]) >= 13  # noqa: PLR2004 - Pillow #9549
 
 
 def to_rgb_resized(
@@ -37,6 +40,12 @@ def to_rgb_resized(
         return whole if image.size == size else whole.resize(size, resample, box)
     full = _full_scale(_strips(image)) if image.mode == "F" else None
     left, upper, right, lower = box
+    if _begins_downwards(image.size, size):
+        lowered = Image.new("RGB", (image.width, size[1]))
+        for edge, strip in _columns(image, full, alpha):
+            part = strip.resize((strip.width, size[1]), resample, (0, upper, strip.width, lower))
+            lowered.paste(part, (edge, 0))
+        return lowered.resize(size, resample, (left, 0, right, size[1]))
     # Pixels that are made wider would take more memory than the photo: only fewer are made here.
     narrow = size[0] < image.width
     width = size[0] if narrow else image.width
@@ -56,8 +65,17 @@ def working_bytes(photo: Size, size: Size, *, cropped: bool) -> int:
     What a strip or a photo that is converted as a whole takes is left out: some megabytes.
     """
     width, height = photo
+    if _begins_downwards(photo, size):
+        tall = height if height > STRIP_PIXELS else 0
+        return 4 * (width * size[1] + size[0] * size[1] + tall)
     wide = size[0] if size[0] < width or not cropped else width
     return 4 * (wide * height + size[0] * size[1] + (width if width > STRIP_PIXELS else 0))
+
+
+def _begins_downwards(photo: Size, size: Size) -> bool:
+    """Whether this Pillow resizes vertically first."""
+    fewer_columns, fewer_rows = photo[0] - size[0], photo[1] - size[1]
+    return _MAY_BEGIN_DOWNWARDS and fewer_rows > max(0, 2 * fewer_columns)
 
 
 def to_rgb(image: Image.Image, full: float | None = None, alpha: Alpha = "white") -> Image.Image:
@@ -99,6 +117,20 @@ def _rows(
         row.paste(to_rgb(piece, full, alpha), (left, 0))
         if left + piece.width == image.width:
             yield top, row
+
+
+def _columns(
+    image: Image.Image, full: float | None, alpha: Alpha
+) -> Iterator[tuple[int, Image.Image]]:
+    """Strips of whole columns in RGB, each with its left edge."""
+    height, width = image.height, max(1, STRIP_PIXELS // image.height)
+    for left in range(0, image.width, width):
+        right = min(left + width, image.width)
+        strip = Image.new("RGB", (right - left, height))
+        for top in range(0, height, STRIP_PIXELS):
+            piece = image.crop((left, top, right, min(top + STRIP_PIXELS, height)))
+            strip.paste(to_rgb(piece, full, alpha), (0, top))
+        yield left, strip
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[tuple[int, int], Image.Image]]:

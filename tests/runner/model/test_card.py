@@ -33,7 +33,7 @@ def test_a_model_without_metadata_is_refused(colour_model: Path, tmp_path: Path)
     model = onnx.load(colour_model)
     del model.metadata_props[:]
     save_model(model, tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match=r"no scene-batch metadata.*scene-batch export"):
+    with pytest.raises(ModelError, match=r"no scene-batch metadata.*scene-batch adopt"):
         Session.open(tmp_path / "m.onnx")
 
 

@@ -56,7 +56,7 @@ _MODES = (
 def test_strips_give_the_pixels_of_the_whole(
     mode: str, filter_name: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for size in ((61, 47), (9, 201), (24, 16)):
+    for size in ((61, 47), (9, 201), (28, 71), (24, 16)):
         image = _image(mode, size)
         for fit in ("crop", "stretch"):
             for pixels in (20, 130, 1500):  # narrower than a row, some rows, many
