@@ -6,8 +6,9 @@ help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: ## install everything for development, from the locked requirements
-	pip install --require-hashes -r requirements/dev.txt
-	pip install --no-deps --no-build-isolation -e .
+	pip install --quiet --require-hashes -r requirements/uv.txt
+	uv pip install --system-certs --require-hashes -r requirements/dev.txt
+	uv pip install --system-certs --no-deps --no-build-isolation -e .
 
 check: lint types test ## all that CI checks
 
@@ -62,3 +63,4 @@ locks: ## the locked requirements, anew
 	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --output-file requirements/train.txt
 	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --group dev --output-file requirements/dev.txt
 	$(LOCK) --group build --output-file requirements/build.txt
+	$(LOCK) --group uv --output-file requirements/uv.txt
