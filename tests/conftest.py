@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from moto.moto_server.werkzeug_app import create_backend_app
 from PIL import Image
 
+from buckets import Bucket, empty_bucket, give_keys
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
 from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
@@ -27,6 +30,8 @@ settings.register_profile(
 )
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
     from scene_batch_train.run_folder import RunFolder
 
 
@@ -51,6 +56,27 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "day1" / "07.png").write_bytes(b"")
     (folder / "day2" / "17.png").write_bytes(b"no photo at all")
     return folder
+
+
+@pytest.fixture(scope="session")
+def moto() -> WSGIApplication:
+    """A real S3 server, without a socket of its own."""
+    server: WSGIApplication = create_backend_app("s3")
+    return server
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """An environment with credentials and nothing of this machine's."""
+    give_keys(monkeypatch, tmp_path)
+    return monkeypatch
+
+
+@pytest.fixture
+def bucket(moto: WSGIApplication, aws: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket; the environment leads to it through its front."""
+    with empty_bucket(moto, aws) as bucket:
+        yield bucket
 
 
 @pytest.fixture(scope="session")

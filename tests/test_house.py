@@ -23,9 +23,10 @@ _PACKAGES = {
         ("runner", "scene_batch"),
         ("train", "scene_batch_train"),
         ("export", "scene_batch_export"),
+        ("report", "scene_batch_report"),
     )
 }
-_HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "pandas", "torch", "jax"}
+_HEAVY = {"sklearn", "tensorflow", "keras", "tf2onnx", "onnx", "pandas", "torch", "jax"}
 
 _FLOORS = [
     "the top files",
@@ -55,7 +56,10 @@ def test_a_whole_run_imports_nothing_of_training(
         f"from scene_batch.cli import main; main({words!r}, standalone_mode=False)"
     )
     assert {"scene_batch", "onnxruntime", "pyarrow"} < after
-    assert after & (_HEAVY | {"scene_batch_train", "scene_batch_export"}) == set()
+    assert (
+        after & (_HEAVY | {"scene_batch_train", "scene_batch_export", "scene_batch_report"})
+        == set()
+    )
 
 
 def test_that_test_can_fail() -> None:
@@ -183,7 +187,10 @@ def test_every_command_has_an_example_and_every_option_a_help() -> None:
 
 def test_every_command_and_config_is_on_a_page() -> None:
     """That people read: the generated docs/commands.md has each command anyway."""
-    names = ("README.md", *(f"docs/{page}.md" for page in ("run", "train", "containers", "python")))
+    names = (
+        "README.md",
+        *(f"docs/{page}.md" for page in ("run", "train", "adopt", "results", "python")),
+    )
     pages = "".join((ROOT / name).read_text(encoding="utf-8") for name in names)
     for name in COMMANDS:
         assert f"scene-batch {name}" in pages

@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from moto.moto_server.werkzeug_app import create_backend_app
 
 from buckets import Bucket, empty_bucket, give_keys
 from scene_batch import threads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-
-@pytest.fixture(scope="session")
-def moto() -> WSGIApplication:
-    """A real S3 server, without a socket of its own."""
-    server: WSGIApplication = create_backend_app("s3")
-    return server
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An environment with credentials and nothing of this machine's."""
-    give_keys(monkeypatch, tmp_path)
-    return monkeypatch
-
-
-@pytest.fixture
-def bucket(moto: WSGIApplication, aws: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    """An empty bucket; the environment leads to it through its front."""
-    with empty_bucket(moto, aws) as bucket:
-        yield bucket
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,10 @@ class Entry:
 COMMANDS = {
     "run": Entry("scene_batch.cli.run", "Classify photos into one table."),
     "merge": Entry("scene_batch.cli.merge", "Merge the tables of shards into one."),
+    "show": Entry("scene_batch_report.cli.show", "Show a table's first rows and its classes."),
+    "evaluate": Entry(
+        "scene_batch_report.cli.evaluate", "Say how good a table is, by known classes.", "report"
+    ),
     "inspect": Entry("scene_batch.cli.inspect", "Show a model file's card."),
     "verify": Entry("scene_batch.cli.verify", "Prove a model file on this device."),
     "bench": Entry("scene_batch.cli.bench", "Find the fastest settings on this device."),
@@ -58,6 +62,7 @@ _OF_EXTRAS = {
     "matplotlib",
     "optuna",
     "tomli_w",
+    "sklearn",
 }
 
 

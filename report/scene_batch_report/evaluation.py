@@ -1,0 +1,187 @@
+"""How good a table is: scikit-learn's figures, and what follows from them."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+)
+
+from scene_batch_report.judged import Judged
+
+BINS = 15
+"""Of equal width, of the reliability diagram: as usual since Guo et al. 2017."""
+RIGHT = (0.95, 0.99, 0.999)
+"""Shares of right answers for which the least probability is looked for."""
+
+
+def evaluate(judged: Judged) -> dict[str, Any]:
+    """All figures of a table whose truth is known; JSON values.
+
+    Log loss and Brier score need the probability of every class: they are null where the table has
+    fewer (``run --top-k``).
+    """
+    truth, said = judged.truth, judged.said
+    labels = np.arange(len(judged.classes))
+    right = truth == said
+    count = len(truth)
+    low, high = binomtest(int(right.sum()), count).proportion_ci(0.95, method="wilson")
+    found: dict[str, Any] = {
+        "photos": count,
+        "accuracy": _number(accuracy_score(truth, said)),
+        "accuracy_interval": [_number(low), _number(high)],
+        "top_k_accuracy": {
+            str(k + 1): _number(np.mean(judged.rank <= k)) for k in range(judged.top_k)
+        },
+        "per_class": _per_class(judged),
+        **_averages(judged),
+        "confusion": confusion_matrix(truth, said, labels=labels).tolist(),
+        "calibration_error": None,
+        "reliability": _reliability(judged.probability, right),
+        "coverage": _coverage(judged.probability, right),
+        **_losses(judged),
+        "unreadable": dict(sorted(judged.unreadable.items())),
+        "truth_unknown": judged.unknown,
+        "truth_other": dict(sorted(judged.other.items())),
+    }
+    gaps = [each["photos"] * abs(each["accuracy"] - each["probability"]) for each in
+            found["reliability"]]  # fmt: skip
+    found["calibration_error"] = _number(sum(gaps) / count)
+    return found
+
+
+def _per_class(judged: Judged) -> dict[str, dict[str, Any]]:
+    labels = np.arange(len(judged.classes))
+    rows = precision_recall_fscore_support(
+        judged.truth, judged.said, labels=labels, zero_division=0.0
+    )
+    said = np.bincount(judged.said, minlength=len(labels))
+    return {
+        name: {
+            "precision": _number(rows[0][index]),
+            "recall": _number(rows[1][index]),
+            "f1": _number(rows[2][index]),
+            "photos": int(rows[3][index]),
+            "said": int(said[index]),
+        }
+        for index, name in enumerate(judged.classes)
+    }
+
+
+def _averages(judged: Judged) -> dict[str, Any]:
+    """Over the classes that occur, each alike or by its number of photos."""
+    found = {}
+    there = np.unique(judged.truth)
+    for average in ("macro", "weighted"):
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            judged.truth, judged.said, labels=there, average=average, zero_division=0.0
+        )
+        values = {"precision": precision, "recall": recall, "f1": f1}
+        found[average] = {name: _number(value) for name, value in values.items()}
+    return found
+
+
+def _reliability(
+    probability: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    """Bins of equal width by probability, those without photos left out."""
+    edges = np.linspace(0, 1, BINS + 1)
+    shares, means = calibration_curve(right, probability, n_bins=BINS, pos_label=True)
+    # Its own rule: a probability on an edge is in the bin below.
+    bins = np.searchsorted(edges[1:-1], probability.astype(np.float64))
+    counts = np.bincount(bins, minlength=BINS)
+    return [
+        {
+            "from": _number(edges[index]),
+            "to": _number(edges[index + 1]),
+            "photos": int(counts[index]),
+            "probability": _number(mean),
+            "accuracy": _number(share),
+        }
+        for index, share, mean in zip(np.flatnonzero(counts), shares, means, strict=True)
+    ]
+
+
+def _coverage(
+    probability: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    """For shares of right answers, the least probability above which there are so many."""
+    order = np.argsort(-probability, kind="stable")
+    shares = np.cumsum(right[order]) / np.arange(1, len(right) + 1)
+    values = probability[order]
+    # A threshold takes all photos of one probability, or none.
+    ends = np.append(values[1:] != values[:-1], [True])
+    found = []
+    for wanted in RIGHT:
+        fitting = np.flatnonzero(ends & (shares >= wanted))
+        last = int(fitting[-1]) if len(fitting) else None
+        found.append(
+            {
+                "accuracy": wanted,
+                "min_probability": None if last is None else _number(values[last]),
+                "coverage": 0.0 if last is None else _number((last + 1) / len(right)),
+            }
+        )
+    return found
+
+
+def _losses(judged: Judged) -> dict[str, Any]:
+    if judged.probabilities is None or len(judged.classes) < 2:  # noqa: PLR2004
+        return {"log_loss": None, "brier": None}
+    labels = np.arange(len(judged.classes))
+    values = judged.probabilities.astype(np.float64)
+    values /= values.sum(axis=1, keepdims=True)
+    if len(labels) == 2:  # noqa: PLR2004 - scikit-learn takes the second class alone
+        brier = brier_score_loss(judged.truth, values[:, 1], labels=labels, scale_by_half=False)
+    else:
+        brier = brier_score_loss(judged.truth, values, labels=labels, scale_by_half=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of rows that do not sum to one by a bit
+        loss = log_loss(judged.truth, values, labels=labels)
+    return {"log_loss": _number(loss), "brier": _number(brier)}
+
+
+def compare(a: Judged, b: Judged) -> dict[str, Any]:
+    """Two tables of the same photos: which is right more often, by McNemar's exact test.
+
+    Photos that only one of them has are left out, and counted.
+    """
+    before = {path: index for index, path in enumerate(b.paths)}
+    pairs = [(index, before[path]) for index, path in enumerate(a.paths) if path in before]
+    here, there = np.array(pairs, np.int64).reshape(-1, 2).T
+    names_a, names_b = np.array(a.classes), np.array(b.classes)
+    right_a, right_b = (a.truth == a.said)[here], (b.truth == b.said)[there]
+    better, worse = int((right_a & ~right_b).sum()), int((~right_a & right_b).sum())
+    test = binomtest(better, better + worse).pvalue if better + worse else 1.0
+    other = names_a[a.said[here]] != names_b[b.said[there]]
+    return {
+        "photos": len(pairs),
+        "only_here": len(a.paths) - len(pairs),
+        "only_there": len(b.paths) - len(pairs),
+        "accuracy": _number(right_a.mean()) if pairs else None,
+        "accuracy_there": _number(right_b.mean()) if pairs else None,
+        "other_class": int(other.sum()),
+        "better": better,
+        "worse": worse,
+        "p_value": _number(test),
+    }
+
+
+def _number(value: Any) -> float:  # noqa: ANN401 - numpy's or Python's
+    return round(float(value), 6)
+
+
+def to_json(found: dict[str, Any]) -> str:
+    """The figures as readable JSON."""
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
