@@ -73,7 +73,7 @@ def test_the_figures_are_scikit_learns(table: Path) -> None:
     assert found["brier"] == pytest.approx(brier, abs=1e-4)
     assert np.array(found["confusion"]).sum() == found["photos"] == len(truth)
     order = np.argsort(-judged.probabilities, axis=1, kind="stable")[:, :2]  # ties as in a run
-    assert found["top_k_accuracy"]["2"] == pytest.approx((order.T == truth).any(0).mean(), abs=1e-6)
+    assert found["top_k_accuracy"]["2"] == pytest.approx((truth == order.T).any(0).mean(), abs=1e-6)
     low, high = found["accuracy_interval"]
     assert 0 <= low < found["accuracy"] < high <= 1
 
