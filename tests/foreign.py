@@ -27,6 +27,7 @@ def foreign(
     metadata: Mapping[str, str] | None = None,
     more_outputs: bool = False,
     wrong_batches: bool = False,
+    tensors: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
     """A network of two convolutions.
 
@@ -43,6 +44,7 @@ def foreign(
         metadata: Of the file.
         more_outputs: Whether it gives its features, too.
         wrong_batches: Whether it mixes the photos of a batch up.
+        tensors: Other names for some of its tensors.
     """
     random = np.random.default_rng(5)
     half = kind == TensorProto.FLOAT16
@@ -95,6 +97,10 @@ def foreign(
     if end == "1x1":
         values["apart"] = np.array([-1, classes, 1, 1], np.int64)
         nodes.append(helper.make_node("Reshape", ["logits", "apart"], [wanted]))
+    for node in nodes:
+        node.input[:] = [(tensors or {}).get(name, name) for name in node.input]
+        node.output[:] = [(tensors or {}).get(name, name) for name in node.output]
+    values = {(tensors or {}).get(name, name): value for name, value in values.items()}
     numbers = TensorProto.FLOAT if kind == TensorProto.UINT8 else kind
     answer = [batch, classes, 1, 1] if end == "1x1" else [batch, classes]
     outputs = [helper.make_tensor_value_info(wanted, numbers, answer)]

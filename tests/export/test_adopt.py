@@ -67,6 +67,15 @@ EXPORTS: dict[str, dict[str, Any]] = {
     "float16": {"kind": TensorProto.FLOAT16},
     "1x1": {"end": "1x1"},
     "our names": {"names": ("image", "probabilities"), "end": "softmax"},
+    "names of ours within": {
+        "tensors": {
+            "c1": "adopted_0",
+            "w1": "folded_weights",
+            "r1": "pixels",
+            "r2": "foreign_image",
+            "flat": "adopted_order",
+        }
+    },
     "names crossed": {"names": ("probabilities", "image")},
     "an old opset": {"opset": 11},
     "features, too": {"more_outputs": True},

@@ -287,6 +287,14 @@ def test_a_reference_that_cannot_be_followed_is_one_line(
         _adopt(tmp_path, foreign(), reference=tmp_path / "r.csv")
 
 
+def test_what_is_ours_already_is_refused(tmp_path: Path) -> None:
+    _adopt(tmp_path, foreign())
+    with pytest.raises(UsageError, match="is one of ours already"):
+        adopt(Wish(tmp_path / "m.onnx", tmp_path / "n.onnx", _GIVEN), print)
+    with pytest.raises(UsageError, match=r"--name 'a.nb': say a line of text"):
+        adopt(Wish(tmp_path / "in/m.onnx", tmp_path / "n.onnx", _GIVEN, name="a\nb"), print)
+
+
 def test_the_model_itself_is_not_written_over(tmp_path: Path) -> None:
     source = saved(foreign(), tmp_path / "m.onnx")
     before = source.read_bytes()

@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto
 
 from scene_batch.errors import ModelError, ParityError, UsageError
-from scene_batch.model.card import GoldenVector, ModelCard, Precision
+from scene_batch.model.card import GoldenVector, ModelCard, Precision, is_class_name
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.golden import pixels_sha256
 from scene_batch.model.model_file import sha256
@@ -84,7 +84,15 @@ def adopt(wish: Wish, say: Callable[[str], None]) -> None:
         raise UsageError(f"--out {str(wish.out)!r} is the model itself; name another file")
     if wish.precision == "int8" and wish.calibrate is None:
         raise UsageError("int8 needs photos like yours to calibrate on: --calibrate DIR")
+    for option, text in (
+        ("--name", wish.name or wish.model.stem),
+        ("--model-version", wish.version),
+    ):
+        if not is_class_name(text):
+            raise UsageError(f"{option} {text!r}: say a line of text")
     foreign, known = original.load(wish.model), Known()
+    if any(each.key.startswith("scene_batch.") for each in foreign.metadata_props):
+        raise UsageError(f"{str(wish.model)!r} is one of ours already: run takes it as it is")
     found = find(foreign, wish.model, wish.given, known)
     for line in in_words(found, known):
         say(line)

@@ -12,9 +12,10 @@ from onnx import TensorProto, helper, numpy_helper, version_converter
 from scene_batch.errors import ModelError
 from scene_batch_export.adopted.pipeline import Pipeline
 from scene_batch_export.adopted.signature import Signature
-from scene_batch_export.folding import fold_scaling
+from scene_batch_export.folding import PIXELS, fold_scaling
 
 _IMAGE, _PROBABILITIES = "image", "probabilities"
+_OURS = (_IMAGE, _PROBABILITIES, PIXELS, "turned")
 _IR_VERSION, _OPSET = 8, 17
 _OLDEST_OPSET = 13
 """Of quantisation for each channel."""
@@ -152,8 +153,9 @@ def _free_names(graph: onnx.GraphProto) -> None:
 
 
 def _renamed(name: str) -> str:
-    """A foreign name, which must not be one of ours."""
-    return f"foreign_{name}" if name in (_IMAGE, _PROBABILITIES) else name
+    """A foreign name, which must not be one of ours, nor one that was renamed."""
+    is_ours = name in _OURS or name.startswith(("adopted_", "folded_", "foreign_"))
+    return f"foreign_{name}" if is_ours else name
 
 
 def _free_batch(graph: onnx.GraphProto, signature: Signature) -> None:
@@ -175,7 +177,8 @@ def _free_batch(graph: onnx.GraphProto, signature: Signature) -> None:
         if shape is None:
             continue
         values = numpy_helper.to_array(shape).copy()
-        if len(values) > 1 and values[0] == signature.batch:
+        takes_zero = any(each.name == "allowzero" and each.i for each in node.attribute)
+        if len(values) > 1 and values[0] == signature.batch and not takes_zero:
             values[0] = 0
             name = f"{node.output[0]}_adopted_shape"
             graph.initializer.append(numpy_helper.from_array(values, name))
