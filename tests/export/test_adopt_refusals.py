@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[onnx.ModelProto, dict[str, Any], str]] = {
     "a preset that is none": (
         foreign(),
         {"given": Given(preprocess="imagnet")},
-        "'imagnet' is no preset",
+        "--preprocess imagnet is no preset",
     ),
     "a key that is none": (
         foreign(),

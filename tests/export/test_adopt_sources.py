@@ -201,3 +201,54 @@ def test_names_become_unique_and_can_be_written() -> None:
     unique, changed = labels.made_unique(names)
     assert unique == ("crane", "crane (1)", "crane (2)", "class 3", "class 4", "crane (5)")
     assert len(changed) == 4
+
+
+_DEEP = "[" * 5000 + "]" * 5000
+ODD: dict[str, tuple[str, Any]] = {
+    "an infinite size": ("preprocessor_config.json", _VIT | {"size": {"height": float("inf")}}),
+    "an unknown filter": ("preprocessor_config.json", _VIT | {"resample": -1}),
+    "a share of nothing": (
+        "config.json",
+        {"pretrained_cfg": _TIMM["pretrained_cfg"] | {"crop_pct": 1e-320}},
+    ),
+    "a mode that is a list": (
+        "config.json",
+        {"pretrained_cfg": _TIMM["pretrained_cfg"] | {"crop_mode": []}},
+    ),
+    "a size of text": ("config.json", {"pretrained_cfg": {"input_size": [3, "a", "b"]}}),
+    "deep JSON": ("preprocessor_config.json", _DEEP),
+    "lists of nothing": ("labels.json", "[[], []]"),
+    "deep labels": ("labels.json", _DEEP),
+    "labels that are no text": ("labels.txt", "\ud800"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_values_are_one_line(name: str, tmp_path: Path) -> None:
+    file, content = ODD[name]
+    text = content if isinstance(content, str) else json.dumps(content)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / file).write_bytes(text.encode("utf-8", "surrogatepass"))
+    source = saved(foreign(), tmp_path / "in" / "m.onnx", ())
+    with pytest.raises(UsageError) as caught:
+        adopt(Wish(source, tmp_path / "m.onnx", Given()), print)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["imgsz", "names"])
+@pytest.mark.parametrize("value", ["['a', 'b']", "None", "(1e999, 2)", "{0: []}"])
+def test_odd_metadata_are_one_line(key: str, value: str, tmp_path: Path) -> None:
+    metadata = {"task": "classify", "names": "{0: 'a', 1: 'b', 2: 'c', 3: 'd'}"} | {key: value}
+    try:
+        _adopt(tmp_path, metadata=metadata)
+    except SceneBatchError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"preset": []}', '{"height": "a", "width": null, "preset": "timm"}', _DEEP, "{" * 9]
+)
+def test_odd_options_are_one_line(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        _adopt(tmp_path, Given(preprocess=text), {"labels.txt": "a\nb\nc\nd"})
+    assert "\n" not in str(caught.value)

@@ -203,15 +203,13 @@ class _Adoption:
         compared = list(photos.loaded(others, card.preprocess, photos.COMPARED_PHOTOS))
         compared = compared or made_up.textures(card.preprocess.size, _TEXTURES)
         fp32 = outputs(model, replace(card, precision="fp32"), compared, workshop)
-        if card.precision == "fp16":
-            from scene_batch_export.half import to_fp16
-
-            lowered = to_fp16(model)
-        else:
-            from scene_batch_export.quantization import to_int8
-
-            calibrating = list(photos.loaded(refs, card.preprocess, photos.CALIBRATION_PHOTOS))
-            lowered = to_int8(model, calibrating)
+        try:
+            lowered = self._lower(model, card, refs)
+        except Exception as error:
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            raise ModelError(
+                f"{card.precision} cannot be made of this graph ({reason}); keep fp32"
+            ) from error
         difference = compare(outputs(lowered, card, compared, workshop), fp32)
         self.say(f"{card.precision} against fp32, {difference}")
         if difference.agreement < wish.min_agreement:
@@ -220,6 +218,18 @@ class _Adoption:
                 f" {wish.min_agreement:g}; {difference}; keep fp32"
             )
         return lowered, {"agreement": round(difference.agreement, 4)}
+
+    def _lower(
+        self, model: onnx.ModelProto, card: ModelCard, refs: Sequence[ImageRef]
+    ) -> onnx.ModelProto:
+        if card.precision == "fp16":
+            from scene_batch_export.half import to_fp16
+
+            return to_fp16(model)
+        from scene_batch_export.quantization import to_int8
+
+        calibrating = list(photos.loaded(refs, card.preprocess, photos.CALIBRATION_PHOTOS))
+        return to_int8(model, calibrating)
 
     def _hold_against_reference(
         self, model: onnx.ModelProto, card: ModelCard, workshop: Path

@@ -10,7 +10,7 @@ from typing import Any
 from scene_batch.errors import UsageError
 from scene_batch.model.geometry import Size
 from scene_batch_export.adopted import labels
-from scene_batch_export.adopted.known import Known
+from scene_batch_export.adopted.known import Known, followed
 from scene_batch_export.adopted.pipeline import Pipeline
 from scene_batch_export.adopted.presets import PRESETS
 
@@ -22,7 +22,8 @@ def look(metadata: Mapping[str, str], known: Known) -> None:
         UsageError: They say that it is no classifier.
     """
     if "task" in metadata and "names" in metadata:
-        _ultralytics(metadata, known)
+        with followed("its metadata"):
+            _ultralytics(metadata, known)
     if any(key.startswith("Image.") for key in metadata):
         _custom_vision(metadata, known)
     if "character" in metadata:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,7 @@ from onnx import TensorProto
 
 from scene_batch.errors import UsageError
 from scene_batch_export.adopted import beside, embedded, image_processor, labels, pretrained_cfg
-from scene_batch_export.adopted.known import Known
+from scene_batch_export.adopted.known import Known, followed
 from scene_batch_export.adopted.original import without_zip_map
 from scene_batch_export.adopted.pipeline import SCALING, Pipeline, triple, with_values
 from scene_batch_export.adopted.presets import PRESETS
@@ -101,16 +102,12 @@ def _put_preprocess(text: str, known: Known) -> None:
         known.put("pipeline", PRESETS[text], source)
         return
     if text.lstrip().startswith("{"):
-        try:
+        with followed("--preprocess"):
             value = json.loads(text)
-        except ValueError as error:
-            raise UsageError(f"--preprocess is no JSON: {error}") from None
-    elif Path(text).is_file():
+    elif os.path.isfile(text):  # noqa: PTH113 - unlike pathlib, no text is too long for it
         value = beside.read_json(Path(text))
     else:
-        raise UsageError(
-            f"--preprocess {text!r} is no preset ({', '.join(PRESETS)}), no JSON and no file"
-        )
+        raise UsageError(f"{source!r} is no preset ({', '.join(PRESETS)}), no JSON and no file")
     if image_processor.is_image_processor(value):
         beside.put_pipeline(known, partial(image_processor.pipeline_of, value), source)
     elif pretrained_cfg.is_pretrained_cfg(value):
@@ -121,10 +118,10 @@ def _put_preprocess(text: str, known: Known) -> None:
 
 def _put_values(values: dict[str, Any], source: str, known: Known) -> None:
     name = values.pop("preset", None)
-    if name is not None and name not in PRESETS:
+    if name is not None and str(name) not in PRESETS:
         raise UsageError(f"{source}: {name!r} is no preset; there are {', '.join(PRESETS)}")
     if name is not None:
-        known.put("pipeline", PRESETS[name], source)
+        known.put("pipeline", PRESETS[str(name)], source)
     if {"height", "width"} <= values.keys():
         known.put("size", (values.pop("width"), values.pop("height")), source)
     if isinstance(values.get("scale"), str):
@@ -145,7 +142,8 @@ def _pipeline(signature: Signature, known: Known) -> Pipeline:
         raise UsageError(
             f"the size of its input {signature.input} is not known: say --size, such as 224"
         )
-    pipeline: Pipeline = make(size)
+    with followed(known.sources["size"]):
+        pipeline: Pipeline = make(size)
     values = dict(known.get("preprocess") or {})
     values |= {name: known.get(name) for name in SCALING if known.get(name) is not None}
     if signature.input.type == TensorProto.UINT8:

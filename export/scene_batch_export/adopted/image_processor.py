@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from scene_batch.errors import ModelError, UsageError
+from scene_batch.errors import UsageError
 from scene_batch.model.preprocess import Fit, Preprocess
+from scene_batch_export.adopted.known import followed
 from scene_batch_export.adopted.pipeline import Pipeline, Triple, triple
 from scene_batch_export.adopted.presets import (
     CLIP_MEAN,
@@ -81,10 +82,8 @@ def pipeline_of(value: Mapping[str, Any]) -> Pipeline:
     kind = kind.removesuffix("ImageProcessor").removesuffix("FeatureExtractor")
     if kind not in _CLASSES:
         raise UsageError(f"{name or 'no class of an image processor'!r} is not known here")
-    try:
+    with followed(name):
         return _pipeline(kind, _CLASSES[kind], value)
-    except (KeyError, TypeError, ValueError, IndexError, ModelError) as error:
-        raise UsageError(f"{name} cannot be followed: {error}") from None
 
 
 def _class_name(value: Mapping[str, Any]) -> str:
@@ -104,7 +103,7 @@ def _pipeline(kind: str, defaults: _Defaults, value: Mapping[str, Any]) -> Pipel
     preprocess = Preprocess(
         height,
         width,
-        _FILTERS[defaults.resample if resample is None else resample],  # type: ignore[arg-type]
+        dict(enumerate(_FILTERS))[defaults.resample if resample is None else resample],  # type: ignore[arg-type]
         fit,
         "exif-first",
         resize=None if (fit, resize) == ("stretch", (height, width)) else resize,

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from scene_batch.errors import ModelError, UsageError
+
+
+@contextmanager
+def followed(what: str) -> Iterator[None]:
+    """Turn whatever odd values raise into a UsageError that names where they stand."""
+    try:
+        yield
+    except _ODD as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UsageError(f"{what} cannot be followed: {reason}") from None
+
+
+_ODD = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    ModelError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(slots=True)
@@ -34,8 +58,6 @@ class Known:
 
     def try_to(self, read: Callable[[], None]) -> None:
         """Call a function that puts values; what it cannot follow becomes a doubt."""
-        from scene_batch.errors import UsageError
-
         try:
             read()
         except UsageError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scene_batch.errors import UsageError
 from scene_batch.model.card import is_class_name
+from scene_batch_export.adopted.known import followed
 
 _NUMBERED = re.compile(r"(\d+)[\s:,]\s*(.+)")
 _MOST_BYTES = 16 << 20
@@ -26,13 +27,14 @@ def read_labels(path: Path) -> tuple[str, ...]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UsageError(f"{str(path)!r} is no list of class names: too large")
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    with followed(repr(str(path))):
+        text = data.decode("utf-8-sig")
         if path.suffix.lower() == ".json":
             return of_json(json.loads(text), str(path))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"{str(path)!r} cannot be read as class names: {reason}") from None
-    return of_lines(text.splitlines())
+        return of_lines(text.splitlines())
 
 
 def of_lines(lines: Sequence[str]) -> tuple[str, ...]:

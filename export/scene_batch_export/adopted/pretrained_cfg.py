@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from scene_batch.errors import ModelError, UsageError
+from scene_batch.errors import UsageError
 from scene_batch.model.preprocess import Fit, Preprocess
+from scene_batch_export.adopted.known import followed
 from scene_batch_export.adopted.pipeline import Pipeline, triple
 from scene_batch_export.adopted.presets import IMAGENET_MEAN, IMAGENET_STD
 
@@ -26,35 +27,32 @@ def pipeline_of(value: Mapping[str, Any]) -> Pipeline:
     Raises:
         UsageError: It says what is not known here.
     """
-    cfg = value.get("pretrained_cfg", value)
-    try:
-        channels, height, width = cfg["input_size"]
-        if channels != _RGB:
-            raise ValueError(f"input_size {cfg['input_size']}: only photos in colour are known")
-        share = float(cfg.get("crop_pct") or 0.875)
-        mode = cfg.get("crop_mode") or "center"
-        mean = triple(cfg.get("mean", IMAGENET_MEAN), "mean")
-        name = str(cfg.get("interpolation") or "bicubic")
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"pretrained_cfg cannot be followed: {error}") from None
+    with followed("pretrained_cfg"):
+        return _pipeline(value.get("pretrained_cfg", value))
+
+
+def _pipeline(cfg: Mapping[str, Any]) -> Pipeline:
+    channels, height, width = cfg["input_size"]
+    if channels != _RGB:
+        raise ValueError(f"input_size {cfg['input_size']}: only photos in colour are known")
+    share = float(cfg.get("crop_pct") or 0.875)
+    mode = str(cfg.get("crop_mode") or "center")
     if mode not in _FITS:
         raise UsageError(f"crop_mode {mode!r} is not known: say it with --preprocess")
+    mean = triple(cfg.get("mean", IMAGENET_MEAN), "mean")
     resize = (math.floor(height / share), math.floor(width / share))
     by_torchvision = resize[0] == resize[1] and mode == "center"
-    try:
-        preprocess = Preprocess(
-            height,
-            width,
-            name,  # type: ignore[arg-type]
-            _FITS[mode],
-            "stored",
-            resize=resize,
-            rounding="down" if by_torchvision else "nearest",
-            pad=_colour(mean) if mode == "border" else (0, 0, 0),
-            alpha="dropped",
-        )
-    except ModelError as error:
-        raise UsageError(f"pretrained_cfg cannot be followed: {error}") from None
+    preprocess = Preprocess(
+        height,
+        width,
+        str(cfg.get("interpolation") or "bicubic"),  # type: ignore[arg-type]
+        _FITS[mode],
+        "stored",
+        resize=resize,
+        rounding="down" if by_torchvision else "nearest",
+        pad=_colour(mean) if mode == "border" else (0, 0, 0),
+        alpha="dropped",
+    )
     return Pipeline(preprocess, mean=mean, std=triple(cfg.get("std", IMAGENET_STD), "std"))
 
 

@@ -14,6 +14,7 @@ from scene_batch.errors import ParityError, SourceError
 from scene_batch.model.predictor import Predictor
 from scene_batch.records import Decoded, ImageRef
 from scene_batch.sources.reading import Reader
+from scene_batch_export.adopted.known import followed
 from scene_batch_train.figures import Probabilities
 
 MOST_PHOTOS = 2000
@@ -46,7 +47,7 @@ def read_reference(path: Path, classes: Sequence[str]) -> Reference:
     if "path" not in columns or not rows:
         raise SourceError(f"{str(path)!r} has no column 'path', or no rows")
     paths = [str(row["path"]) for row in rows]
-    try:
+    with followed(repr(str(path))):
         if "probabilities" in columns:
             found = [_list(row["probabilities"]) for row in rows]
         elif set(classes) <= columns:
@@ -60,8 +61,6 @@ def read_reference(path: Path, classes: Sequence[str]) -> Reference:
                 " 'class'"
             )
         probabilities = np.array(found, np.float32)
-    except (TypeError, ValueError) as error:
-        raise SourceError(f"{str(path)!r} cannot be followed: {error}") from None
     if probabilities.shape != (len(rows), len(classes)):
         raise SourceError(f"{str(path)!r} has not {len(classes)} probabilities for each photo")
     return Reference(paths, probabilities.argmax(axis=1).tolist(), probabilities)
