@@ -107,7 +107,7 @@ def _put_preprocess(text: str, known: Known) -> None:
     elif os.path.isfile(text):  # noqa: PTH113 - unlike pathlib, no text is too long for it
         value = beside.read_json(Path(text))
     else:
-        raise UsageError(f"{source!r} is no preset ({', '.join(PRESETS)}), no JSON and no file")
+        raise UsageError(f"{source} is no preset ({', '.join(PRESETS)}), no JSON and no file")
     if image_processor.is_image_processor(value):
         beside.put_pipeline(known, partial(image_processor.pipeline_of, value), source)
     elif pretrained_cfg.is_pretrained_cfg(value):
