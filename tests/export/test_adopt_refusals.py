@@ -140,6 +140,7 @@ REFUSED: dict[str, tuple[onnx.ModelProto, dict[str, Any], str]] = {
         {"given": dataclasses.replace(_GIVEN, std="0")},
         "other than zero",
     ),
+    "one class": (foreign(classes=1), {"labels": ("a",)}, "at least two classes"),
     "int8 without photos": (foreign(), {"precision": "int8"}, "--calibrate DIR"),
     "a mean for bytes": (
         foreign(layout="nhwc", kind=TensorProto.UINT8),

@@ -80,7 +80,8 @@ def adopt(wish: Wish, say: Callable[[str], None]) -> None:
         OutputError: The file cannot be written.
     """
     check_place(wish.out, overwrite=wish.overwrite)
-    if wish.out.exists() and wish.out.samefile(wish.model):
+    read = [wish.model, *original.external_files(wish.model)]
+    if wish.out.exists() and any(file.exists() and wish.out.samefile(file) for file in read):
         raise UsageError(f"--out {str(wish.out)!r} is the model itself; name another file")
     if wish.precision == "int8" and wish.calibrate is None:
         raise UsageError("int8 needs photos like yours to calibrate on: --calibrate DIR")
@@ -128,6 +129,8 @@ class _Adoption:
                 f"it has {answers.shape[1]} outputs and {len(self.classes)} class names"
                 f" ({self.known.sources['classes']}): name the right ones by --classes"
             )
+        if len(self.classes) < 2:  # noqa: PLR2004 - of one alone, each photo is
+            raise ModelError("it has one output: a table needs at least two classes")
         is_logit = is_logits(answers, self.known)
         self.say(f"softmax: {'added' if is_logit else 'none'} ({self.known.sources['activation']})")
         expected = softmax(answers) if is_logit else answers.astype(np.float32)

@@ -52,10 +52,10 @@ def _read(file: Path, known: Known) -> None:
         if isinstance(value.get("label_names"), list):
             found = labels.of_json(value["label_names"], source)
             known.put("classes", found, f"{source} (label_names)")
-    elif value.get("problem_type") == "multi_label_classification":
-        known.put("activation", "sigmoid", f"{source} (problem_type)")
     elif file.name not in _JSON and "id2label" not in value:
         known.put("classes", labels.of_json(value, source), source)
+    if value.get("problem_type") == "multi_label_classification":
+        known.put("activation", "sigmoid", f"{source} (problem_type)")
     names = value.get("id2label")
     if isinstance(names, Mapping) and not _is_placeholder(names):
         known.put("classes", labels.of_json(names, source), f"{source} (id2label)")

@@ -62,6 +62,21 @@ def load(path: Path) -> onnx.ModelProto:
     return model
 
 
+def external_files(path: Path) -> list[Path]:
+    """The files that hold a model's weights beside it; none where it is no model."""
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (OSError, DecodeError, ValueError):
+        return []
+    names = {
+        entry.value
+        for tensor in _tensors(model.graph)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [path.parent / name for name in names]
+
+
 def _check_external(model: onnx.ModelProto, path: Path) -> None:
     """Refuse external data that are outside the model's folder, missing, or too much."""
     folder, total = path.parent.resolve(), path.stat().st_size

@@ -117,7 +117,7 @@ def hold_against(
         off = np.abs(found - reference.probabilities).max(axis=1)
         largest = float(off.max())
         said += f", probabilities within {largest:.1e} (median {float(np.median(off)):.1e})"
-    if agreement < min_agreement or largest > max_difference:
+    if agreement < min_agreement or not largest <= max_difference:
         raise ParityError(
             f"not written: {said}; allowed: {min_agreement:g} (--reference-agreement),"
             f" {max_difference:g} (--reference-difference); look at --preprocess, --channels,"

@@ -117,6 +117,8 @@ class KeptFiles:
                     path.unlink()
 
     def _name(self, partial: Path, sha256: str) -> None:
+        if self.has(sha256):  # which another process may be reading: it must stay the same file
+            return
         try:
             partial.replace(self._file(sha256))
         except OSError:  # Windows does not replace what another process has open
