@@ -161,6 +161,11 @@ def _pipeline(signature: Signature, known: Known) -> Pipeline:
 def _check_size(signature: Signature, pipeline: Pipeline, known: Known) -> None:
     """Refuse pixels of another size than the graph takes."""
     size = pipeline.preprocess.size
+    if size != known.get("size"):
+        raise UsageError(
+            f"{known.sources['size']} says {known.get('size')[0]}x{known.get('size')[1]}, and"
+            f" {known.sources['pipeline']} says {size[0]}x{size[1]}: leave one of them out"
+        )
     if signature.size is not None and size != signature.size:
         source = known.sources.get("size", known.sources["pipeline"])
         raise UsageError(
