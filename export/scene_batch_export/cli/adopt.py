@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import click
 
+from scene_batch.cli.terminal import harmless
+
 _FILE = click.Path(path_type=Path)
 
 
@@ -115,5 +117,5 @@ def command(
     )
     given = Given(**{key: rest.pop(key) for key in said}, places=places)
     wish = Wish(model, out, given, precision, name, model_version, **rest)
-    adopt(wish, lambda line: click.echo(line, err=True))
+    adopt(wish, lambda line: click.echo(harmless(" ".join(line.split("\n"))), err=True))
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB", err=True)
