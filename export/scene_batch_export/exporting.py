@@ -24,7 +24,7 @@ from scene_batch_export.measuring import (
     short_figures,
     side_by_side,
 )
-from scene_batch_export.parity import Difference, compare
+from scene_batch_export.parity import Difference, compare, refuse_lowered
 from scene_batch_export.photos import golden_pixels
 from scene_batch_export.writing import check_place, publish, save
 from scene_batch_train.run_folder import RunFolder
@@ -93,7 +93,7 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
                 "agreement": round(difference.agreement, 4)
             }
             say(f"{wish.precision} against fp32, {difference}; {side_by_side(figures)}")
-            _refuse_lowered(wish.precision, difference, wish.min_agreement)
+            refuse_lowered(wish.precision, difference, wish.min_agreement)
         metrics = dict(card.metrics) | {"exported": figures}
         if wish.test is not None:
             metrics["test"] = figures_on_test(
@@ -154,15 +154,6 @@ def _refuse_fp32(difference: Difference) -> None:
     if difference.agreement < 1 or difference.largest > tolerance:
         raise ParityError(
             f"not written: the ONNX file differs from Keras beyond {tolerance:g}; {difference}"
-        )
-
-
-def _refuse_lowered(precision: str, difference: Difference, min_agreement: float) -> None:
-    if difference.agreement < min_agreement:
-        remedy = "calibrate on other photos (--calibrate) or " if precision == "int8" else ""
-        raise ParityError(
-            f"not written: {precision} differs from fp32 beyond an agreement of {min_agreement:g};"
-            f" {difference}; {remedy}keep fp32"
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scene_batch.errors import ParityError
 from scene_batch_train.figures import Probabilities
 
 
@@ -31,3 +32,13 @@ def compare(ours: Probabilities, theirs: Probabilities) -> Difference:
     """Compare probabilities of the same photos in the same order."""
     same = ours.argmax(axis=1) == theirs.argmax(axis=1)
     return Difference(len(ours), float(same.mean()), float(np.abs(ours - theirs).max()))
+
+
+def refuse_lowered(precision: str, difference: Difference, min_agreement: float) -> None:
+    """Raise ParityError where int8 or fp16 keeps too few of fp32's classes."""
+    if difference.agreement < min_agreement:
+        remedy = "calibrate on other photos (--calibrate) or " if precision == "int8" else ""
+        raise ParityError(
+            f"not written: {precision} differs from fp32 beyond an agreement of {min_agreement:g};"
+            f" {difference}; {remedy}keep fp32"
+        )

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from scene_batch.errors import ModelError, ParityError, UsageError
+from scene_batch.errors import ModelError, UsageError
 from scene_batch.model.card import GoldenVector, ModelCard, Precision, is_class_name
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.golden import pixels_sha256
@@ -31,7 +31,7 @@ from scene_batch_export.adopted.reference import hold_against, read_reference
 from scene_batch_export.adopted.wrapping import wrapped
 from scene_batch_export.measuring import figures_on_test, outputs
 from scene_batch_export.measuring import in_words as figures_in_words
-from scene_batch_export.parity import compare
+from scene_batch_export.parity import compare, refuse_lowered
 from scene_batch_export.writing import check_place, publish, save
 from scene_batch_train.figures import Probabilities
 
@@ -215,11 +215,7 @@ class _Adoption:
             ) from error
         difference = compare(outputs(lowered, card, compared, workshop), fp32)
         self.say(f"{card.precision} against fp32, {difference}")
-        if difference.agreement < wish.min_agreement:
-            raise ParityError(
-                f"not written: {card.precision} differs from fp32 beyond an agreement of"
-                f" {wish.min_agreement:g}; {difference}; keep fp32"
-            )
+        refuse_lowered(card.precision, difference, wish.min_agreement)
         return lowered, {"agreement": round(difference.agreement, 4)}
 
     def _lower(
@@ -281,7 +277,7 @@ class _Adoption:
 def _margins(probabilities: Probabilities) -> Any:  # noqa: ANN401 - float32 (photos,)
     """How much more probable the first class is than the second."""
     best = np.sort(probabilities, axis=1)
-    return best[:, -1] - (best[:, -2] if best.shape[1] > 1 else 0)
+    return best[:, -1] - best[:, -2]
 
 
 def _one_line(value: object) -> str:

@@ -44,15 +44,11 @@ def _ultralytics(metadata: Mapping[str, str], known: Known) -> None:
             " adopted"
         )
     names = _literal(metadata, "names")
-    known.put("classes", labels.of_json(_as_json(names), "names"), _of("names"))
+    known.put("classes", labels.of_json(names, "names"), _of("names"))
     size = _literal(metadata, "imgsz")
     if isinstance(size, list | tuple) and len(size) == 2:  # noqa: PLR2004 - height and width
         known.put("size", (int(size[1]), int(size[0])), _of("imgsz"))
     known.put("pipeline", PRESETS["ultralytics"], "Ultralytics' rule for classifiers")
-
-
-def _as_json(value: object) -> object:
-    return {str(key): name for key, name in value.items()} if isinstance(value, dict) else value
 
 
 def _literal(metadata: Mapping[str, str], key: str) -> Any:  # noqa: ANN401 - any literal
