@@ -68,23 +68,23 @@ def external_files(path: Path) -> list[Path]:
         model = onnx.load(path, load_external_data=False)
     except (OSError, DecodeError, ValueError):
         return []
-    names = {
-        entry.value
+    return [path.parent / where for where in _locations(model)]
+
+
+def _locations(model: onnx.ModelProto) -> set[str]:
+    """Where the weights are said to lie that are not in the model's own file."""
+    return {
+        {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
         for tensor in _tensors(model.graph)
-        for entry in tensor.external_data
-        if entry.key == "location"
+        if tensor.data_location == TensorProto.EXTERNAL
     }
-    return [path.parent / name for name in names]
 
 
 def _check_external(model: onnx.ModelProto, path: Path) -> None:
     """Refuse external data that are outside the model's folder, missing, or too much."""
     folder, total = path.parent.resolve(), path.stat().st_size
     files: set[Path] = set()
-    for tensor in _tensors(model.graph):
-        if tensor.data_location != TensorProto.EXTERNAL:
-            continue
-        where = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+    for where in _locations(model):
         file = (folder / where).resolve()
         if not where or Path(where).is_absolute() or not file.is_relative_to(folder):
             raise ModelError(
