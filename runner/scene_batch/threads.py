@@ -166,6 +166,7 @@ class Pool:
                 return
             work()
             del work  # it may hold a photo, which is not needed while waiting for more work
+        self._work.put(_wake)  # it may have taken the wake of urgent work that it leaves behind
 
 
 def _wake() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from scene_batch import threads
 from scene_batch.errors import HungReadsError
 from scene_batch.pipeline import time_limit
 from scene_batch.pipeline.time_limit import LimitedWork, Step
@@ -273,3 +274,18 @@ def test_a_hang_in_a_shared_pool_leaves_it_its_size() -> None:
         got.close()
         assert list(_urgent(_slow_first, range(4), pool, 2)) == [0, 1, 4, 9]
         hold.set()
+
+
+def test_a_thread_that_was_replaced_leaves_no_urgent_work_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Pool(2) as pool:
+        wake = threads._wake
+
+        def replaced_now() -> None:  # between being woken and looking for the urgent work
+            monkeypatch.setattr(threads, "_wake", wake)
+            pool.replace(threading.current_thread())
+
+        monkeypatch.setattr(pool, "_start_one", lambda: None)  # the new one waits already
+        monkeypatch.setattr(threads, "_wake", replaced_now)
+        assert pool.submit(lambda: 1, urgent=True).result(5) == 1
