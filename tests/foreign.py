@@ -36,7 +36,8 @@ def foreign(
         batch: Of its input: a number fixes it.
         size: Of its input; a text leaves it free.
         kind: Of its numbers.
-        end: ``logits``, ``softmax``, ``sigmoid`` or ``1x1``: logits of shape [N, classes, 1, 1].
+        end: ``logits``, ``softmax``, ``percent``, ``sigmoid`` or ``1x1``: logits of shape
+            [N, classes, 1, 1].
         classes: How many.
         opset: The version of its operators.
         pads: What the first convolution pads.
@@ -92,6 +93,10 @@ def foreign(
     )
     if end == "softmax":
         nodes.append(helper.make_node("Softmax", ["logits"], [wanted], axis=1))
+    if end == "percent":
+        values["hundred"] = np.array(100, number)
+        nodes.append(helper.make_node("Softmax", ["logits"], ["shares"], axis=1))
+        nodes.append(helper.make_node("Mul", ["shares", "hundred"], [wanted]))
     if end == "sigmoid":
         nodes.append(helper.make_node("Sigmoid", ["logits"], [wanted]))
     if end == "1x1":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -17,6 +17,7 @@ from scene_batch.model.card import PROBABILITY_TOLERANCE, GoldenVector, ModelCar
 from scene_batch.model.golden import pixels_sha256
 from scene_batch_export import run_photos
 from scene_batch_export.conversion import outputs_of_keras, to_onnx
+from scene_batch_export.lowering import lowered
 from scene_batch_export.measuring import (
     figures_on_test,
     in_words,
@@ -26,7 +27,7 @@ from scene_batch_export.measuring import (
 )
 from scene_batch_export.parity import Difference, compare, refuse_lowered
 from scene_batch_export.photos import golden_pixels
-from scene_batch_export.writing import check_place, publish, save
+from scene_batch_export.writing import check_place, publish, save, workshop
 from scene_batch_train.run_folder import RunFolder
 
 _CALIBRATION = ("temperature", "calibration_error_before")
@@ -75,10 +76,10 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
     model = _load(run)
     _, pixels, class_indices = run_photos.labelled(run)
     card = _card(run, wish)
-    with tempfile.TemporaryDirectory() as folder:
-        workshop = Path(folder) / "model.onnx"
+    with workshop() as folder:
+        file = folder / "model.onnx"
         fp32_model = to_onnx(model)
-        fp32 = outputs(fp32_model, replace(card, precision="fp32"), pixels, workshop)
+        fp32 = outputs(fp32_model, replace(card, precision="fp32"), pixels, file)
         sample = _spread(len(pixels), KERAS_PHOTOS)
         against_keras = compare(fp32[sample], outputs_of_keras(model, [pixels[i] for i in sample]))
         say(f"fp32 against Keras, {against_keras}")
@@ -86,10 +87,11 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
         figures = {"fp32": short_figures(fp32, class_indices)}
         exported = fp32_model
         if wish.precision != "fp32":
-            exported = _lowered(fp32_model, run, wish)
-            lowered = outputs(exported, card, pixels, workshop)
-            difference = compare(lowered, fp32)
-            figures[wish.precision] = short_figures(lowered, class_indices) | {
+            calibrating = partial(run_photos.for_calibration, run, wish.calibrate)
+            exported = lowered(fp32_model, wish.precision, calibrating)
+            found = outputs(exported, card, pixels, file)
+            difference = compare(found, fp32)
+            figures[wish.precision] = short_figures(found, class_indices) | {
                 "agreement": round(difference.agreement, 4)
             }
             say(f"{wish.precision} against fp32, {difference}; {side_by_side(figures)}")
@@ -101,13 +103,13 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
                 card,
                 run_photos.for_test(run, wish.test),
                 run.read_recipe().top_k,
-                workshop,
+                file,
             )
             say(in_words(metrics["test"]))
         card = replace(card, metrics=metrics)
-        golden = _golden(exported, card, model, run_photos.for_golden(run, wish.golden), workshop)
-        save(exported, replace(card, golden=golden), workshop)
-        publish(workshop, wish.out)
+        golden = _golden(exported, card, model, run_photos.for_golden(run, wish.golden), file)
+        save(exported, replace(card, golden=golden), file)
+        publish(file, wish.out)
 
 
 def _load(run: RunFolder) -> keras.Model:
@@ -157,25 +159,15 @@ def _refuse_fp32(difference: Difference) -> None:
         )
 
 
-def _lowered(fp32: onnx.ModelProto, run: RunFolder, wish: Wish) -> onnx.ModelProto:
-    if wish.precision == "fp16":
-        from scene_batch_export.half import to_fp16
-
-        return to_fp16(fp32)
-    from scene_batch_export.quantization import to_int8
-
-    return to_int8(fp32, run_photos.for_calibration(run, wish.calibrate))
-
-
 def _golden(
     model: onnx.ModelProto,
     card: ModelCard,
     trained: keras.Model,
     images: Sequence[bytes],
-    workshop: Path,
+    file: Path,
 ) -> tuple[GoldenVector, ...]:
     pixels = golden_pixels(images, card.preprocess)
-    ours, theirs = outputs(model, card, pixels, workshop), outputs_of_keras(trained, pixels)
+    ours, theirs = outputs(model, card, pixels, file), outputs_of_keras(trained, pixels)
     return tuple(
         GoldenVector(image, pixels_sha256(p), tuple(t.tolist()), tuple(o.tolist()))
         for image, p, t, o in zip(images, pixels, theirs, ours, strict=True)

@@ -72,10 +72,12 @@ def feed_bytes(model: onnx.ModelProto) -> None:
     graph = model.graph
     constants = {each.name: each for each in graph.initializer}
     cast = next((node for node in graph.node if PIXELS in node.output), None)
-    users = [node for node in graph.node if PIXELS in node.input]
+    users = _users(graph, PIXELS)
     if cast is None or [node.op_type for node in users] != ["QuantizeLinear"]:
         return
     (quantize,) = users
+    if any(quantize.output[0] not in node.input for node in _users(graph, quantize.output[0])):
+        return
     scale, zero_point = (numpy_helper.to_array(constants[name]) for name in quantize.input[1:])
     if scale != 1 or zero_point != 0:
         return
@@ -84,12 +86,26 @@ def feed_bytes(model: onnx.ModelProto) -> None:
     _replace(graph, [node for node in graph.node if node not in (cast, quantize)])
 
 
+def used_by(node: onnx.NodeProto) -> Iterator[str]:
+    """What a node takes, by the graphs within it, too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in (attribute.g, *attribute.graphs):
+            for each in inner.node:
+                yield from used_by(each)
+            yield from (each.name for each in inner.output)
+
+
+def _users(graph: onnx.GraphProto, name: str) -> list[onnx.NodeProto]:
+    return [node for node in graph.node if name in used_by(node)]
+
+
 def _replace(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
     """Give a graph other nodes, and drop the constants that none of them uses."""
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)
-    used = {name for node in copies for name in node.input}
+    used = {name for node in copies for name in used_by(node)}
     kept = [constant for constant in graph.initializer if constant.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
@@ -98,7 +114,7 @@ def _replace(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
 def _chain(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """The nodes from the input to the first convolution, as long as each has one user."""
     name = graph.input[0].name
-    while len(users := [node for node in graph.node if name in node.input]) == 1:
+    while len(users := _users(graph, name)) == 1:
         yield users[0]
         if users[0].op_type == "Conv":
             return

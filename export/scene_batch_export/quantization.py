@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from scene_batch.records import Pixels
 from scene_batch_export.folding import PIXELS, feed_bytes
+from scene_batch_export.writing import workshop
 
 CALIBRATION_PERCENTILE = 99.999
 """Share of activations that are kept in range, in %: closest to fp32 (docs/decisions/002)."""
@@ -60,8 +59,8 @@ def to_int8(model: onnx.ModelProto, pixels: Sequence[Pixels]) -> onnx.ModelProto
         model: The fp32 network.
         pixels: Calibration photos, as ``preprocess`` makes them.
     """
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        fp32, prepared, int8 = (Path(folder) / f"{n}.onnx" for n in ("fp32", "prepared", "int8"))
+    with workshop() as folder, _quiet():
+        fp32, prepared, int8 = (folder / f"{n}.onnx" for n in ("fp32", "prepared", "int8"))
         onnx.save(model, fp32)
         # Shapes are fixed and known: the symbolic inference has nothing to add.
         quant_pre_process(fp32, prepared, skip_symbolic_shape=True)

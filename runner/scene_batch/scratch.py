@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -10,6 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from scene_batch.file_lock import lock
+
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""What the system says where a disk has no more room, in ``errno``."""
 
 _PREFIX, _LOCK = "scene-batch-", ".lock"
 

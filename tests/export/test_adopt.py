@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from foreign import SIZE, foreign, saved
@@ -98,6 +98,32 @@ def test_any_export_answers_as_before(name: str, tmp_path: Path) -> None:
     assert any("three at once as one by one" in line for line in said)
     assert len(said) == len(set(said))
     onnx.checker.check_model(str(tmp_path / "ours.onnx"))
+
+
+def test_what_a_branch_within_the_graph_uses_stays(tmp_path: Path) -> None:
+    model = foreign(pads=0)
+    graph = model.graph
+    yes, shift = np.array(True), np.full(8, 0.5, np.float32)
+    graph.initializer.extend(
+        [numpy_helper.from_array(yes, "yes"), numpy_helper.from_array(shift, "shift")]
+    )
+
+    def branch(name: str) -> onnx.GraphProto:
+        made = helper.make_tensor_value_info(name, TensorProto.FLOAT, [8])
+        return helper.make_graph(
+            [helper.make_node("Identity", ["shift"], [name])], name, [], [made]
+        )
+
+    last = graph.node.pop()
+    last.input[0] = "moved"
+    chosen = helper.make_node(
+        "If", ["yes"], ["chosen"], then_branch=branch("a"), else_branch=branch("b")
+    )
+    moved = helper.make_node("Add", ["flat", "chosen"], ["moved"])
+    graph.node.extend([chosen, moved, last])
+    _adopted(model, tmp_path)
+    kept = {each.name for each in onnx.load(tmp_path / "ours.onnx").graph.initializer}
+    assert {"shift", "folded_weights"} <= kept
 
 
 def test_a_scaling_for_each_channel_is_folded_where_nothing_is_padded(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from foreign import SIZE, foreign, saved
-from scene_batch.errors import ModelError, ParityError, SceneBatchError, UsageError
+from scene_batch.errors import ModelError, OutputError, ParityError, SceneBatchError, UsageError
 from scene_batch_export.adopted import original
 from scene_batch_export.adopted.adopting import Wish, adopt
 from scene_batch_export.adopted.finding import Given
@@ -41,6 +41,25 @@ def _with(model: onnx.ModelProto, **shapes: list[Any]) -> onnx.ModelProto:
         if value.name in shapes:
             kind = value.type.tensor_type.elem_type
             value.CopyFrom(helper.make_tensor_value_info(value.name, kind, shapes[value.name]))
+    return model
+
+
+def _of_three_alone() -> onnx.ModelProto:
+    """A graph that puts something beside the three photos that it is fixed to."""
+    model = foreign(batch=3)
+    graph = model.graph
+    beside = {
+        "beside": np.zeros((3, 1), np.float32),
+        "begin": np.array([0], np.int64),
+        "end": np.array([8], np.int64),
+        "axis": np.array([1], np.int64),
+    }
+    graph.initializer.extend(numpy_helper.from_array(v, name) for name, v in beside.items())
+    last = graph.node.pop()
+    last.input[0] = "narrow"
+    wide = helper.make_node("Concat", ["flat", "beside"], ["wide"], axis=1)
+    narrow = helper.make_node("Slice", ["wide", "begin", "end", "axis"], ["narrow"])
+    graph.node.extend([wide, narrow, last])
     return model
 
 
@@ -82,6 +101,17 @@ REFUSED: dict[str, tuple[onnx.ModelProto, dict[str, Any], str]] = {
         ),
         {},
         "has not 3 channels",
+    ),
+    "percentages": (foreign(end="percent"), {}, "sum up to 100 each time"),
+    "a batch that cannot be freed": (
+        _of_three_alone(),
+        {},
+        "does not take one photo and 3 at once .*export it again with a free batch",
+    ),
+    "a size that the network cannot take": (
+        foreign(size="side", pads=0),
+        {"given": dataclasses.replace(_GIVEN, size="3")},
+        r"m\.onnx' fails: ",
     ),
     "an encoder": (
         foreign(classes=768),
@@ -273,7 +303,7 @@ def test_a_reference_finds_out_a_wrong_pipeline(wrong: dict[str, str], reference
     [
         ("a,b\n1,2\n", "no column 'path'"),
         ("path,x\nq,2\n", "neither 'probabilities'"),
-        ("path,class\nq,zebra\n", "cannot be followed"),
+        ("path,class\nq,zebra\n", "'zebra' is no class of the model"),
         ("path,probabilities\nq,[1]\n", "has not 4 probabilities"),
         ("path,probabilities\nq,x\n", "cannot be followed"),
         ("path,class\nno-such.png,a\n", "'no-such.png' of the reference is missing"),
@@ -294,6 +324,25 @@ def test_what_is_ours_already_is_refused(tmp_path: Path) -> None:
         adopt(Wish(tmp_path / "m.onnx", tmp_path / "n.onnx", _GIVEN), print)
     with pytest.raises(UsageError, match=r"--name 'a.nb': say a line of text"):
         adopt(Wish(tmp_path / "in/m.onnx", tmp_path / "n.onnx", _GIVEN, name="a\nb"), print)
+
+
+def test_what_lies_beside_the_output_stays(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx.partial").write_text("mine")
+    _adopt(tmp_path, foreign())
+    assert (tmp_path / "m.onnx.partial").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "m.onnx", "m.onnx.partial"]
+    (tmp_path / "f.onnx").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        adopt(Wish(tmp_path / "in/m.onnx", tmp_path / "f.onnx", _GIVEN, overwrite=True), print)
+
+
+def test_names_of_digits_stay_names(reference: Any) -> None:
+    folder, made = reference
+    names = ("001", "002", "003", "004")
+    lines = [f"{path},{names[int(np.argmax(values))]}" for path, values in made["rows"]]
+    (folder / "r.csv").write_text("\n".join(["path,class", *lines]))
+    said = _adopt(folder, foreign(), reference=folder / "r.csv", labels=names)
+    assert any("24 photos of the reference: the same class for 1.0000" in line for line in said)
 
 
 def test_the_model_itself_is_not_written_over(tmp_path: Path) -> None:

@@ -186,7 +186,23 @@ def test_class_names_are_read_as_each_tool_writes_them(
 ) -> None:
     path = tmp_path / f"labels{suffix}"
     path.write_text(text, encoding="utf-8")
-    assert labels.read_labels(path) == want
+    assert labels.read_labels(path).names == want
+
+
+def test_numbers_of_lines_are_dropped_aloud_and_never_contradicted(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("0 stars\n1 star\n")
+    assert "without the numbers" in labels.read_labels(path).note
+    path.write_text("1 b\n0 a\n")
+    with pytest.raises(UsageError, match="sort them by number"):
+        labels.read_labels(path)
+
+
+def test_class_names_that_stand_elsewhere_too_are_named_where_they_differ(tmp_path: Path) -> None:
+    source, said = saved(foreign(), tmp_path / "in" / "m.onnx"), list[str]()
+    (tmp_path / "in" / "classes.txt").write_text("b\na\nc\nd\n")
+    adopt(Wish(source, tmp_path / "m.onnx", Given(preprocess="keras")), said.append)
+    assert any("labels.txt; " in line and "classes.txt has others" in line for line in said)
 
 
 @pytest.mark.parametrize("text", ["5", "{}", '{"a": 0, "b": 2}', '{"x": "a"}', "[1, 2]", "{"])

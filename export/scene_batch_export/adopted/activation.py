@@ -24,7 +24,8 @@ def is_logits(answers: npt.NDArray[Any], known: Known) -> bool:
 
     Raises:
         ModelError: Each class has a probability of its own: it is no classifier of our kind.
-        UsageError: What is known contradicts what it gives.
+        UsageError: What is known contradicts what it gives, or it gives shares of another whole
+            than one, such as percentages.
     """
     answers = answers.astype(np.float64)
     least, most = answers.min(), answers.max()
@@ -43,6 +44,12 @@ def is_logits(answers: npt.NDArray[Any], known: Known) -> bool:
     if are_one:
         known.put("activation", "none", f"its answers are probabilities: {seen}, and sum up to one")
         return False
+    if least >= 0 and most > 1 and np.ptp(sums) <= _ALLOWED * sums.mean():
+        raise UsageError(
+            f"its answers are neither probabilities nor, it seems, logits: {seen}, and sum up to"
+            f" {sums.mean():.3g} each time; export it without what scales them, or say --activation"
+            " softmax if they are logits"
+        )
     if least >= 0 and most <= 1:
         raise _multi_label(f"{seen}, and sum up to {sums.min():.3g} to {sums.max():.3g}")
     known.put("activation", "softmax", f"its answers are logits: {seen}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,11 @@ from scene_batch_export.adopted.labels import made_unique
 from scene_batch_export.adopted.proof import TOLERANCE, Original, prove, softmax
 from scene_batch_export.adopted.reference import hold_against, read_reference
 from scene_batch_export.adopted.wrapping import wrapped
+from scene_batch_export.lowering import lowered
 from scene_batch_export.measuring import figures_on_test, outputs
 from scene_batch_export.measuring import in_words as figures_in_words
 from scene_batch_export.parity import compare, refuse_lowered
-from scene_batch_export.writing import check_place, publish, save
+from scene_batch_export.writing import check_place, publish, save, workshop
 from scene_batch_train.figures import Probabilities
 
 _NOISE, _TEXTURES, _PHOTOS = 8, 24, 32
@@ -135,8 +136,8 @@ class _Adoption:
         self.say(f"softmax: {'added' if is_logit else 'none'} ({self.known.sources['activation']})")
         expected = softmax(answers) if is_logit else answers.astype(np.float32)
         card = self._card(own)
-        with tempfile.TemporaryDirectory() as folder:
-            workshop = Path(folder) / "model.onnx"
+        with workshop() as folder:
+            file = folder / "model.onnx"
             model = wrapped(
                 self.foreign,
                 signature,
@@ -145,23 +146,23 @@ class _Adoption:
                 softmax=is_logit,
             )
             tolerance = TOLERANCE[np.float16 if half else np.float32]
-            difference = prove(model, card, pixels, expected, workshop, tolerance)
+            difference = prove(model, card, pixels, expected, file, tolerance)
             self.say(f"wrapped against the original, {difference}; three at once as one by one")
             exported, metrics = model, dict[str, Any]()
             if precision != own:
                 card = replace(card, precision=precision)
-                exported, metrics = self._lowered(model, card, workshop)
+                exported, metrics = self._lowered(model, card, file)
             if wish.test is not None:
                 test = photos.labelled_folder(wish.test, self.classes, card.preprocess)
                 metrics["test"] = figures_on_test(
-                    exported, card, test, min(5, len(self.classes)), workshop
+                    exported, card, test, min(5, len(self.classes)), file
                 )
                 self.say(figures_in_words(metrics["test"]))
             if wish.reference is not None:
-                metrics["reference"] = self._hold_against_reference(exported, card, workshop)
-            golden = self._golden(source, exported, card, pixels, workshop, softmax_too=is_logit)
-            save(exported, replace(card, metrics=metrics, golden=golden), workshop)
-            publish(workshop, wish.out)
+                metrics["reference"] = self._hold_against_reference(exported, card, file)
+            golden = self._golden(source, exported, card, pixels, file, softmax_too=is_logit)
+            save(exported, replace(card, metrics=metrics, golden=golden), file)
+            publish(file, wish.out)
 
     def _pixels(self) -> list[Pixels]:
         """Photos of the folders that were named, made-up ones, and random pixels."""
@@ -192,7 +193,7 @@ class _Adoption:
         )
 
     def _lowered(
-        self, model: onnx.ModelProto, card: ModelCard, workshop: Path
+        self, model: onnx.ModelProto, card: ModelCard, file: Path
     ) -> tuple[onnx.ModelProto, dict[str, Any]]:
         """The network in int8 or fp16, and how it agrees with fp32; ParityError where too little.
 
@@ -205,39 +206,30 @@ class _Adoption:
         others = others if len(others) >= photos.CALIBRATION_PHOTOS else refs
         compared = list(photos.loaded(others, card.preprocess, photos.COMPARED_PHOTOS))
         compared = compared or made_up.textures(card.preprocess.size, _TEXTURES)
-        fp32 = outputs(model, replace(card, precision="fp32"), compared, workshop)
+        fp32 = outputs(model, replace(card, precision="fp32"), compared, file)
+        calibrating = partial(self._calibrating, refs)
         try:
-            lowered = self._lower(model, card, refs)
+            found = lowered(model, card.precision, calibrating)
         except Exception as error:
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise ModelError(
                 f"{card.precision} cannot be made of this graph ({reason}); keep fp32"
             ) from error
-        difference = compare(outputs(lowered, card, compared, workshop), fp32)
+        difference = compare(outputs(found, card, compared, file), fp32)
         self.say(f"{card.precision} against fp32, {difference}")
         refuse_lowered(card.precision, difference, wish.min_agreement)
-        return lowered, {"agreement": round(difference.agreement, 4)}
+        return found, {"agreement": round(difference.agreement, 4)}
 
-    def _lower(
-        self, model: onnx.ModelProto, card: ModelCard, refs: Sequence[ImageRef]
-    ) -> onnx.ModelProto:
-        if card.precision == "fp16":
-            from scene_batch_export.half import to_fp16
+    def _calibrating(self, refs: Sequence[ImageRef]) -> list[Pixels]:
+        preprocess = self.found.pipeline.preprocess
+        return list(photos.loaded(refs, preprocess, photos.CALIBRATION_PHOTOS))
 
-            return to_fp16(model)
-        from scene_batch_export.quantization import to_int8
-
-        calibrating = list(photos.loaded(refs, card.preprocess, photos.CALIBRATION_PHOTOS))
-        return to_int8(model, calibrating)
-
-    def _hold_against_reference(
-        self, model: onnx.ModelProto, card: ModelCard, workshop: Path
-    ) -> str:
+    def _hold_against_reference(self, model: onnx.ModelProto, card: ModelCard, file: Path) -> str:
         assert self.wish.reference is not None  # noqa: S101 - the caller has looked
         reference = read_reference(self.wish.reference, self.classes)
-        save(model, card, workshop)
+        save(model, card, file)
         said = hold_against(
-            Predictor.open(workshop, ComputeOptions("cpu")),
+            Predictor.open(file, ComputeOptions("cpu")),
             reference,
             min_agreement=self.wish.reference_agreement,
             max_difference=self.wish.reference_difference,
@@ -251,7 +243,7 @@ class _Adoption:
         model: onnx.ModelProto,
         card: ModelCard,
         pixels: Sequence[Pixels],
-        workshop: Path,
+        file: Path,
         *,
         softmax_too: bool,
     ) -> tuple[GoldenVector, ...]:
@@ -261,13 +253,13 @@ class _Adoption:
             chosen = list(photos.loaded(refs, card.preprocess, photos.GOLDEN_PHOTOS))
         else:
             made = pixels[-_TEXTURES - _NOISE : -_NOISE]
-            surest = np.argsort(-_margins(outputs(model, card, made, workshop)), kind="stable")
+            surest = np.argsort(-_margins(outputs(model, card, made, file)), kind="stable")
             chosen = [made[index] for index in surest[: photos.GOLDEN_PHOTOS]]
         images = photos.golden_photos(chosen)
         seen = photos.golden_pixels(images, card.preprocess)
         answers = source.answers(self.found.pipeline.numbers(seen))
         theirs = softmax(answers) if softmax_too else answers
-        ours = outputs(model, card, seen, workshop)
+        ours = outputs(model, card, seen, file)
         return tuple(
             GoldenVector(image, pixels_sha256(p), tuple(t.tolist()), tuple(o.tolist()))
             for image, p, t, o in zip(images, seen, theirs, ours, strict=True)

@@ -42,7 +42,7 @@ def _read(file: Path, known: Known) -> None:
     source = str(file)
     value = _json(file) if file.suffix.lower() == ".json" else None
     if file.name in _LABELS or not isinstance(value, Mapping):
-        known.put("classes", labels.read_labels(file), source)
+        known.put_labels(*labels.read_labels(file), source)
         return
     if image_processor.is_image_processor(value):
         put_pipeline(known, partial(image_processor.pipeline_of, value), source)

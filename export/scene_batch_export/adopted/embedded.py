@@ -27,7 +27,8 @@ def look(metadata: Mapping[str, str], known: Known) -> None:
     if any(key.startswith("Image.") for key in metadata):
         _custom_vision(metadata, known)
     if "character" in metadata:
-        known.put("classes", labels.of_lines(metadata["character"].split("\n")), _of("character"))
+        with followed(_of("character")):
+            known.put_labels(*labels.of_lines(metadata["character"].split("\n")), _of("character"))
     for key in ("license", "author", "description", "version"):
         known.put(key, metadata.get(key), _of(key))
 

@@ -80,7 +80,7 @@ def find(model: onnx.ModelProto, path: Path, given: Given, known: Known) -> Foun
 
 def _put_options(given: Given, known: Known) -> None:
     if given.classes is not None:
-        known.put("classes", labels.read_labels(given.classes), f"--classes {given.classes}")
+        known.put_labels(*labels.read_labels(given.classes), f"--classes {given.classes}")
     for name in ("input", "output", "layout", "channels", "activation"):
         known.put(name, getattr(given, name), f"--{name}")
     for name in ("mean", "std"):
@@ -208,7 +208,7 @@ def in_words(found: Found, known: Known) -> list[str]:
         ("orientation", words["orientation"], sources["pipeline"]),
         ("scaling", found.pipeline.in_words(), _scaling_source(known)),
         ("output", signature.output, sources.get("output", "the only one")),
-        ("classes", len(found.classes or ()), sources.get("classes", "")),
+        ("classes", len(found.classes or ()), known.source_of_classes()),
     ]
     if known.get("license"):
         lines.append(("licence", known.get("license"), sources["license"]))

@@ -46,11 +46,25 @@ class Known:
     doubts: list[str] = field(default_factory=list)
     """What was found but cannot be followed."""
 
+    otherwise: list[str] = field(default_factory=list)
+    """Where other class names stand than those that are kept."""
+
     def put(self, name: str, value: object, source: str) -> None:
         """Keep a value, unless there is one already or it is None."""
         if value is not None and name not in self.values:
             self.values[name] = value
             self.sources[name] = source
+        elif name == "classes" and value not in (None, self.get(name)):
+            self.otherwise.append(source)
+
+    def put_labels(self, names: tuple[str, ...], note: str, source: str) -> None:
+        """Keep class names, unless there are some; the note says how they were read, if oddly."""
+        self.put("classes", names, f"{source}, {note}" if note else source)
+
+    def source_of_classes(self) -> str:
+        """Where the class names were taken from, and where others stand."""
+        source = self.sources.get("classes", "")
+        return source + "".join(f"; {other} has others" for other in self.otherwise)
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - of any type, by its name
         """The value of a name; None where it is not known."""

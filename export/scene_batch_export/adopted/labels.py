@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from scene_batch.errors import UsageError
 from scene_batch.model.card import is_class_name
@@ -15,7 +16,14 @@ _NUMBERED = re.compile(r"(\d+)[\s:,]\s*(.+)")
 _MOST_BYTES = 16 << 20
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
+class Labels(NamedTuple):
+    """Class names in index order, and what the user should know of how they were read."""
+
+    names: tuple[str, ...]
+    note: str = ""
+
+
+def read_labels(path: Path) -> Labels:
     """The class names in a file, in index order: a name a line, or JSON.
 
     Lines may be numbered from 0 (``0 cat``). JSON is a list, an object from index to name (or to
@@ -33,17 +41,25 @@ def read_labels(path: Path) -> tuple[str, ...]:
     with followed(repr(str(path))):
         text = data.decode("utf-8-sig")
         if path.suffix.lower() == ".json":
-            return of_json(json.loads(text), str(path))
+            return Labels(of_json(json.loads(text), str(path)))
         return of_lines(text.splitlines())
 
 
-def of_lines(lines: Sequence[str]) -> tuple[str, ...]:
-    """The class names of lines; a number before each is dropped where it counts from 0."""
+def of_lines(lines: Sequence[str]) -> Labels:
+    """The class names of lines; a number before each is dropped where it counts from 0.
+
+    Raises:
+        ValueError: All indices are there, but in another order than the lines.
+    """
     names = [line.strip() for line in lines if line.strip()]
-    found = [_NUMBERED.fullmatch(name) for name in names]
-    if names and all(each and int(each[1]) == index for index, each in enumerate(found)):
-        names = [each[2].strip() for each in found if each]
-    return tuple(names)
+    numbered = [found for found in map(_NUMBERED.fullmatch, names) if found]
+    indices = [int(found[1]) for found in numbered]
+    if not names or sorted(indices) != list(range(len(names))):
+        return Labels(tuple(names))
+    if indices != sorted(indices):
+        raise ValueError("its lines are numbered, but not in order from 0: sort them by number")
+    stripped = tuple(found[2].strip() for found in numbered)
+    return Labels(stripped, "without the numbers before them; a JSON list keeps such")
 
 
 def of_json(value: object, source: str) -> tuple[str, ...]:

@@ -19,8 +19,11 @@ from scene_batch.model.providers import failures, reason
 MOST_BYTES = (1 << 31) - (1 << 20)
 """An ONNX file with its weights inside has at most 2 GiB."""
 
-FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
+FLOATS: dict[int, Any] = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 """Types of an input that takes numbers, and of an output that gives some."""
+
+INPUTS: dict[int, Any] = {**FLOATS, TensorProto.UINT8: np.uint8}
+"""Types of an input that takes a photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,10 @@ def load(path: Path) -> onnx.ModelProto:
 
 
 def external_files(path: Path) -> list[Path]:
-    """The files that hold a model's weights beside it; none where it is no model."""
+    """The files that hold a model's weights beside it; none where it is no model, or too large."""
     try:
+        if path.stat().st_size > MOST_BYTES:
+            return []
         model = onnx.load(path, load_external_data=False)
     except (OSError, DecodeError, ValueError):
         return []
@@ -166,16 +171,16 @@ def _tensor(value: onnx.ValueInfoProto) -> Tensor:
 
 
 class Computed:
-    """A model in memory, computed by ONNX Runtime on the processor.
+    """A model in memory, computed by ONNX Runtime on the processor; ``what`` names it in errors.
 
     Raises:
         ModelError: ONNX Runtime cannot open it.
     """
 
-    def __init__(self, model: onnx.ModelProto, path: Path) -> None:
+    def __init__(self, model: onnx.ModelProto, what: str) -> None:
         import onnxruntime
 
-        self._path = path
+        self._what = what
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         try:
@@ -183,7 +188,7 @@ class Computed:
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except failures() as error:
-            raise ModelError(f"ONNX Runtime cannot open {str(path)!r}: {reason(error)}") from None
+            raise ModelError(f"ONNX Runtime cannot open {what}: {reason(error)}") from None
 
     def __call__(
         self, name: str, values: npt.NDArray[Any], wanted: Sequence[str]
@@ -196,7 +201,7 @@ class Computed:
         try:
             return [np.asarray(each) for each in self._session.run(list(wanted), {name: values})]
         except failures() as error:
-            raise ModelError(f"{str(self._path)!r} fails: {reason(error)}") from None
+            raise ModelError(f"{self._what} fails: {reason(error)}") from None
 
 
 def _line(error: Exception) -> str:

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto
 
 from scene_batch.errors import ModelError, ParityError
 from scene_batch.model.card import ModelCard
 from scene_batch.records import Pixels
-from scene_batch_export.adopted.original import Computed
+from scene_batch_export.adopted.original import INPUTS, Computed
 from scene_batch_export.adopted.signature import Signature
 from scene_batch_export.measuring import outputs
 from scene_batch_export.parity import Difference, compare
@@ -23,18 +22,13 @@ from scene_batch_train.figures import Probabilities
 TOLERANCE = {np.float32: 1e-5, np.float16: 1e-3}
 """Largest difference of a probability, by the type that the original computes in."""
 _AT_ONCE = 3
-_TYPES: dict[int, Any] = {
-    TensorProto.FLOAT: np.float32,
-    TensorProto.FLOAT16: np.float16,
-    TensorProto.UINT8: np.uint8,
-}
 
 
 class Original:
     """A foreign model, computed as its makers do it: on numbers, not on pixels."""
 
     def __init__(self, model: onnx.ModelProto, signature: Signature, path: Path) -> None:
-        self._computed = Computed(model, path)
+        self._computed = Computed(model, repr(str(path)))
         self.signature = signature
 
     def answers(self, numbers: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
@@ -44,7 +38,7 @@ class Original:
             ModelError: It fails, or gives another shape.
         """
         signature, size = self.signature, self.signature.batch or 1
-        values: npt.NDArray[Any] = numbers.astype(_TYPES[signature.input.type])
+        values: npt.NDArray[Any] = numbers.astype(INPUTS[signature.input.type])
         if signature.layout == "nchw":
             values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
         # Photo by photo: a graph may be wrong for several.
@@ -81,7 +75,7 @@ def prove(  # noqa: PLR0913, PLR0917 - what is compared, and where
     Raises:
         ParityError: It answers otherwise, or several photos at once otherwise than one by one.
     """
-    _prove_batches(wrapped, pixels, workshop, tolerance)
+    _prove_batches(wrapped, pixels, tolerance)
     found = outputs(wrapped, card, pixels, workshop)
     difference = compare(found, expected)
     if not difference.largest <= tolerance:
@@ -92,19 +86,19 @@ def prove(  # noqa: PLR0913, PLR0917 - what is compared, and where
     return difference
 
 
-def _prove_batches(
-    wrapped: onnx.ModelProto, pixels: Sequence[Pixels], workshop: Path, tolerance: float
-) -> None:
+def _prove_batches(wrapped: onnx.ModelProto, pixels: Sequence[Pixels], tolerance: float) -> None:
     """Refuse a graph that is wrong, without a word, for more than one photo at a time."""
-    computed, some = Computed(wrapped, workshop), np.stack(pixels[:_AT_ONCE])
+    some = np.stack(pixels[:_AT_ONCE])
     remedy = "export it again with a free batch (dynamic axes)"
     try:
+        computed = Computed(wrapped, "the wrapped graph")
         (together,) = computed("image", some, ["probabilities"])
+        each = [computed("image", some[i : i + 1], ["probabilities"])[0] for i in range(len(some))]
     except ModelError as error:
         raise ParityError(
-            f"not written: the graph does not take {_AT_ONCE} photos at once ({error}); {remedy}"
+            f"not written: the graph does not take one photo and {_AT_ONCE} at once ({error});"
+            f" {remedy}"
         ) from None
-    each = [computed("image", some[i : i + 1], ["probabilities"])[0] for i in range(len(some))]
     alone = np.concatenate(each)
     if together.shape != alone.shape or not np.abs(together - alone).max() <= tolerance:
         raise ParityError(

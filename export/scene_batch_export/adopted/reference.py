@@ -53,8 +53,7 @@ def read_reference(path: Path, classes: Sequence[str]) -> Reference:
         elif set(classes) <= columns:
             found = [[float(row[name]) for name in classes] for row in rows]
         elif "class" in columns:
-            indices = [classes.index(str(row["class"])) for row in rows]
-            return Reference(paths, indices, None)
+            return Reference(paths, [_index(str(row["class"]), classes) for row in rows], None)
         else:
             raise SourceError(
                 f"{str(path)!r} has neither 'probabilities', nor a column for each class, nor"
@@ -66,6 +65,12 @@ def read_reference(path: Path, classes: Sequence[str]) -> Reference:
     return Reference(paths, probabilities.argmax(axis=1).tolist(), probabilities)
 
 
+def _index(name: str, classes: Sequence[str]) -> int:
+    if name not in classes:
+        raise ValueError(f"{name!r} is no class of the model")
+    return classes.index(name)
+
+
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.csv
@@ -75,7 +80,10 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         if path.suffix.lower() == ".parquet":
             table = pyarrow.parquet.read_table(path)
         else:
-            table = pyarrow.csv.read_csv(path)
+            # Names such as 001 stay as they are.
+            texts = {"path": pa.string(), "class": pa.string()}
+            options = pyarrow.csv.ConvertOptions(column_types=texts)
+            table = pyarrow.csv.read_csv(path, convert_options=options)
     except (OSError, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(f"the reference {str(path)!r} cannot be read: {reason}") from None

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import numpy_helper
 
 from scene_batch.errors import ModelError, UsageError
 from scene_batch.model.geometry import Size
 from scene_batch_export.adopted.known import Known
-from scene_batch_export.adopted.original import FLOATS, Tensor, inputs, outputs
+from scene_batch_export.adopted.original import FLOATS, INPUTS, Tensor, inputs, outputs
 
 Layout = Literal["nchw", "nhwc"]
 _CHANNELS, _IMAGE_RANK, _ANSWER_RANKS = 3, 4, (2, 4)
@@ -63,7 +63,7 @@ def _photo(found: Sequence[Tensor], name: str | None) -> Tensor:
         names = ", ".join(map(str, found)) or "none"
         raise ModelError(f"it has not one input for a photo, but {names}: no classifier of photos")
     (given,) = found
-    if given.type not in (*FLOATS, TensorProto.UINT8) or len(given.shape) != _IMAGE_RANK:
+    if given.type not in INPUTS or len(given.shape) != _IMAGE_RANK:
         raise ModelError(f"its input {given} takes no photos of shape [N, 3, h, w] or [N, h, w, 3]")
     if _CHANNELS not in (given.shape[1] or _CHANNELS, given.shape[3] or _CHANNELS):
         raise ModelError(f"its input {given} has not 3 channels: it takes no colour photos")

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper, version_converter
 from scene_batch.errors import ModelError
 from scene_batch_export.adopted.pipeline import Pipeline
 from scene_batch_export.adopted.signature import Signature
-from scene_batch_export.folding import PIXELS, fold_scaling
+from scene_batch_export.folding import PIXELS, fold_scaling, used_by
 
 _IMAGE, _PROBABILITIES = "image", "probabilities"
 _OURS = (_IMAGE, _PROBABILITIES, PIXELS, "turned")
@@ -191,20 +191,10 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
     for node in reversed(graph.node):
         if needed & set(node.output):
             kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
-            needed |= set(_used(node))
+            needed |= set(used_by(node))
     del graph.node[:]
     graph.node.extend(reversed(kept))
     constants = [each for each in graph.initializer if each.name in needed]
     copies = [TensorProto.FromString(each.SerializeToString()) for each in constants]
     del graph.initializer[:]
     graph.initializer.extend(copies)
-
-
-def _used(node: onnx.NodeProto) -> Iterator[str]:
-    """What a node takes, by the graphs within it, too."""
-    yield from node.input
-    for attribute in node.attribute:
-        for inner in (attribute.g, *attribute.graphs):
-            for each in inner.node:
-                yield from _used(each)
-            yield from (each.name for each in inner.output)

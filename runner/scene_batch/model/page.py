@@ -62,8 +62,9 @@ _DECODINGS = {"full": "in full", "scaled": "large JPEGs at 1/2, 1/4 or 1/8 of th
 
 
 def _model(card: ModelCard, size_bytes: int, sha256: str) -> Iterator[str]:
-    yield f"# {card.name} {card.version}\n"
-    yield f"Classifies a photo as one of {len(card.classes)} classes: {', '.join(card.classes)}.\n"
+    yield f"# {_text(card.name)} {_text(card.version)}\n"
+    names = ", ".join(map(_text, card.classes))
+    yield f"Classifies a photo as one of {len(card.classes)} classes: {names}.\n"
     yield from _table(
         ("", ""),
         [
@@ -77,7 +78,7 @@ def _model(card: ModelCard, size_bytes: int, sha256: str) -> Iterator[str]:
 def _origin(card: ModelCard) -> Iterator[str]:
     if card.origin:
         yield "\n## Origin\n"
-        yield from _table(("", ""), [(key, value) for key, value in card.origin.items()])
+        yield from _table(("", ""), [tuple(map(_text, item)) for item in card.origin.items()])
 
 
 def _training(card: ModelCard) -> Iterator[str]:
@@ -136,7 +137,7 @@ def _figures(card: ModelCard) -> Iterator[str]:
         yield from _table(
             ("class", "photos", "precision", "recall", "F1"),
             [
-                (name, f["photos"], f["precision"], f["recall"], f["f1"])
+                (_text(name), f["photos"], f["precision"], f["recall"], f["f1"])
                 for name, f in hardest[:_MOST_CLASSES]
             ],
         )
@@ -154,7 +155,10 @@ def _confusions(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Iter
         reverse=True,
     )
     if pairs:
-        mistakes = [f"{label} called {said} {n} times" for n, label, said in pairs[:_MOST_PAIRS]]
+        mistakes = [
+            f"{_text(label)} called {_text(said)} {count} times"
+            for count, label, said in pairs[:_MOST_PAIRS]
+        ]
         yield f"\nMost frequent mistakes: {'; '.join(mistakes)}."
 
 
@@ -181,6 +185,11 @@ def _limits(card: ModelCard) -> Iterator[str]:
     if found:
         yield "\nAccuracy on validation photos that were changed as other photos may be:\n"
         yield from _table(("photos", "accuracy"), list(found.items()))
+
+
+def _text(value: object) -> str:
+    """A name or text that comes from elsewhere, which must be no markup."""
+    return str(value).replace("&", "&amp;").replace("<", "&lt;").replace("[", "\\[")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:

@@ -159,7 +159,14 @@ def failures() -> tuple[type[Exception], ...]:
     """What ONNX Runtime raises where a session or a call fails."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    return state.Fail, state.RuntimeException, state.EPFail, state.NotImplemented
+    return (
+        state.Fail,
+        state.RuntimeException,
+        state.EPFail,
+        state.NotImplemented,
+        state.InvalidArgument,
+        state.InvalidGraph,
+    )
 
 
 def out_of_memory(error: Exception) -> bool:

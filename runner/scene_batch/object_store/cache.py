@@ -107,9 +107,9 @@ def fetch(
 
 def cache_folder() -> Path | None:
     """The user's folder for what can be fetched again; None where there is no home."""
-    if named := os.environ.get(FOLDER):
-        return Path(named)
     try:
+        if named := os.environ.get(FOLDER, "").strip():
+            return Path(named).expanduser()
         return _users() / "scene-batch"
     except RuntimeError:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 from scene_batch.file_lock import lock
 from scene_batch.object_store.address import is_signed, shown
 from scene_batch.object_store.download import Download, Incoming
+from scene_batch.scratch import FULL
 
 MOST_FILES = 5
 """Files that are kept, those that were used last: a small disk must not fill."""
@@ -25,7 +25,6 @@ _MOST_URLS = 50
 _PARTIAL, _USED, _STATE = ".partial", ".used", ".json"
 _FRESH_SECONDS = 60.0
 """A younger partial file may be one that is about to get its name."""
-_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class State(NamedTuple):
@@ -72,7 +71,7 @@ class KeptFiles:
             with self._partial():
                 return True
         except OSError as error:
-            return error.errno in _FULL
+            return error.errno in FULL
 
     def store(
         self, url: str, download: Download, incoming: Incoming, check: Callable[[Path], object]

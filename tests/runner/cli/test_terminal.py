@@ -13,7 +13,7 @@ ESCAPED = rb"a\x1b[31m\x9b2J\u202e"
 
 
 def test_names_are_escaped_where_people_read_and_kept_in_tables(tmp_path: Path) -> None:
-    model = save_colour_model(tmp_path / "m.onnx", classes=("red\u202e", "green", "blue"))
+    model = save_colour_model(tmp_path / "m.onnx", classes=("red\u202e", "<b>", "blue"))
     photo = save_photo(tmp_path / f"{NAME}.png")
     out = tmp_path / "p.parquet"
     said = scene_batch("run", photo, "--out", out, "--model", model)
@@ -23,6 +23,7 @@ def test_names_are_escaped_where_people_read_and_kept_in_tables(tmp_path: Path) 
     card = scene_batch("inspect", model)
     assert "red\u202e" in json.loads(card.stdout)["classes"]
     page = scene_batch("inspect", model, "--markdown")
+    assert b"&lt;b>" in page.stdout
     gone = scene_batch("run", f"{photo}/gone", "--out", out, "--overwrite")
     limit = scene_batch("run", photo, "--out", out, "--limit", NAME)
     assert (gone.returncode, limit.returncode) == (1, 2)

@@ -338,6 +338,11 @@ def test_the_folder_of_the_cache_on_each_system(
     assert cache_folder() == tmp_path / "xdg" / "scene-batch"
     monkeypatch.setenv("SCENE_BATCH_CACHE", str(tmp_path / "own"))
     assert cache_folder() == tmp_path / "own"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SCENE_BATCH_CACHE", "~/models")
+    assert cache_folder() == tmp_path / "models"
+    monkeypatch.setenv("SCENE_BATCH_CACHE", " ")
+    assert cache_folder() == tmp_path / "xdg" / "scene-batch"
 
 
 def test_a_name_that_is_no_url_is_refused(cache: Path) -> None:
