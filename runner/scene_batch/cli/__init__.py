@@ -33,6 +33,9 @@ COMMANDS = {
     "run": Entry("scene_batch.cli.run", "Classify photos into one table."),
     "merge": Entry("scene_batch.cli.merge", "Merge the tables of shards into one."),
     "show": Entry("scene_batch_report.cli.show", "Show a table's first rows and its classes."),
+    "sort": Entry(
+        "scene_batch_report.cli.sort", "Sort a table's photos into folders by class.", "report"
+    ),
     "evaluate": Entry(
         "scene_batch_report.cli.evaluate", "Say how good a table is, by known classes.", "report"
     ),
@@ -63,6 +66,7 @@ _OF_EXTRAS = {
     "optuna",
     "tomli_w",
     "sklearn",
+    "lxml",
 }
 
 

@@ -1,0 +1,1 @@
+"""Photos into folders by what a table says of them, and back again."""
