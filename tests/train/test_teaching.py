@@ -83,11 +83,13 @@ def test_what_is_learned_is_answers_to_the_photos_as_they_are_learned(
 def test_of_the_top_s_features_each_view_is_asked_about_once(
     data: DataSet, colour_model: Path
 ) -> None:
-    lesson = _open(colour_model).prepare(data).of_views((plain, mirrored))
+    lessons = _open(colour_model).prepare(data)
+    lesson = lessons.of_views((plain, mirrored))
     assert lesson.inputs.shape == (2 * len(data.train.pixels), 3)
     assert np.array_equal(lesson.answer(lesson.inputs[:5]), lesson.inputs[:5])
     direct, views = np.split(lesson.inputs, 2)
     assert direct == pytest.approx(views, abs=1e-5)  # of one colour, a mirror image is the same
+    assert direct == pytest.approx(lessons.teacher.answer(lessons.photos.pixels), abs=1e-6)
     assert direct.argmax(axis=1).tolist() != data.train.class_indices.tolist()  # not the labels
 
 

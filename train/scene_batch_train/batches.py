@@ -16,7 +16,7 @@ from scene_batch.processors import usable_cpus
 from scene_batch_train.augment import augment, mix
 from scene_batch_train.photos import PhotoSet
 from scene_batch_train.recipe import Augment
-from scene_batch_train.teaching import Lesson
+from scene_batch_train.teaching import Lesson, View
 
 FEATURE_BATCH = 64
 
@@ -119,10 +119,6 @@ class Features:
     """``float16 (photos, height, width, channels)``, on disk."""
     class_indices: npt.NDArray[np.int64]
     """``int64 (photos,)``."""
-
-
-View = Callable[[npt.NDArray[np.uint8], int], npt.NDArray[np.uint8]]
-"""Makes photos, uint8 ``(photos, height, width, 3)``, and the first one's number, into others."""
 
 
 def plain(pixels: npt.NDArray[np.uint8], _: int) -> npt.NDArray[np.uint8]:

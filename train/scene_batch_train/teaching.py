@@ -22,6 +22,9 @@ from scene_batch.errors import TrainingError
 from scene_batch.model.model_file import sha256
 from scene_batch.model.preprocess import Preprocess
 from scene_batch.model.session import Session
+from scene_batch.processors import usable_cpus
+from scene_batch.read_ahead import read_ahead
+from scene_batch.threads import Pool
 from scene_batch_train import photos
 from scene_batch_train.data_set import DataSet, fingerprint, say
 from scene_batch_train.photos import LabelledPhoto, PhotoSet
@@ -29,6 +32,9 @@ from scene_batch_train.progress import progress_bar
 from scene_batch_train.recipe import NO_TEACHER, Distillation
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.splitting import TRAIN
+
+View = Callable[[npt.NDArray[np.uint8], int], npt.NDArray[np.uint8]]
+"""Makes photos, uint8 ``(photos, height, width, 3)``, and the first one's number, into others."""
 
 Answer = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
 """Makes a batch of what a teacher looks at into its probabilities, ``(batch, classes)``."""
@@ -129,18 +135,25 @@ class Lessons:
         """About photos, which each batch changes as it changes those of the training."""
         return Lesson(self.photos.pixels, self.teacher.answer, self.teacher.weight)
 
-    def of_views(
-        self, views: Sequence[Callable[[npt.NDArray[np.uint8], int], npt.NDArray[np.uint8]]]
-    ) -> Lesson:
+    def of_views(self, views: Sequence[View]) -> Lesson:
         """About the photos by one view, then by the next: asked once, for good."""
-        pixels, size = self.photos.pixels, _AT_ONCE
+        pixels, workers = self.photos.pixels, usable_cpus()
+        chunks = [(view, start) for view in views for start in range(0, len(pixels), _AT_ONCE)]
+
+        def ask(chunk: tuple[View, int]) -> npt.NDArray[np.float32]:
+            view, start = chunk
+            return self.teacher.answer(view(pixels[start : start + _AT_ONCE], start))
+
         answers = []
-        with progress_bar(len(pixels) * len(views), "ask the teacher", "photo") as bar:
-            for view in views:
-                for start in range(0, len(pixels), size):
-                    seen = view(pixels[start : start + size], start)
-                    answers.append(self.teacher.answer(seen))
-                    bar.update(len(seen))
+        with (
+            progress_bar(len(pixels) * len(views), "ask the teacher", "photo") as bar,
+            Pool(workers) as pool,
+        ):
+            for answer in read_ahead(
+                lambda chunk: pool.submit(lambda: ask(chunk)), chunks, depth=2 * workers
+            ):
+                answers.append(answer)
+                bar.update(len(answer))
         return Lesson(np.concatenate(answers), np.asarray, self.teacher.weight)
 
 
