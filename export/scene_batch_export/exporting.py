@@ -29,6 +29,7 @@ from scene_batch_export.parity import Difference, compare, refuse_lowered
 from scene_batch_export.photos import golden_pixels
 from scene_batch_export.writing import check_place, publish, save, workshop
 from scene_batch_train.run_folder import RunFolder
+from scene_batch_train.xception import in_words as network_in_words
 
 _CALIBRATION = ("temperature", "calibration_error_before")
 """Figures of the run that the card has of their own."""
@@ -125,13 +126,20 @@ def _card(run: RunFolder, wish: Wish) -> ModelCard:
     if not {"from", "version"} <= set(config) or not set(_CALIBRATION) <= set(metrics):
         raise TrainingError(f"{str(run.path)!r} is of an earlier version; train it again")
     recipe = config["recipe"]
+    distillation = recipe["distillation"]
     training = {
-        # A file's name, not where it lay.
-        "config": recipe | {"weights": Path(recipe["weights"]).name},
+        "network": network_in_words(recipe["width_multiplier"], recipe["middle_blocks"]),
+        # Files' names, not where they lay.
+        "config": recipe
+        | {
+            "weights": Path(recipe["weights"]).name,
+            "distillation": distillation | {"teacher": Path(distillation["teacher"]).name},
+        },
         "data": config["data"],
         "epochs": metrics["head_epochs"] + metrics["fine_tuned_epochs"],
         "seed": recipe["seed"],
-    } | ({"from": config["from"]} if config["from"] else {})
+    }
+    training |= {key: config[key] for key in ("from", "teacher") if config.get(key)}
     calibration = {key: metrics.pop(key) for key in _CALIBRATION}
     return ModelCard(
         classes=tuple(run.read_classes()),

@@ -134,8 +134,13 @@ def test_the_card_is_a_page_for_people(tiny_run: RunFolder, labelled: Path, tmp_
     for name in ("bright", "dark"):
         shutil.copytree(labelled / name, tmp_path / "test" / name)
     (tmp_path / "test" / "dark" / "broken.jpg").unlink()
+    run = RunFolder(Path(shutil.copytree(tiny_run.path, tmp_path / "run")))
+    config = run.read_config()
+    config["recipe"]["distillation"]["teacher"] = "/home/me/large.onnx"
+    teacher = {"name": "large", "version": "2.0.0", "sha256": "0" * 64}
+    run.config.write_text(json.dumps(config | {"teacher": teacher}))
     path = tmp_path / "m.onnx"
-    export(Wish(tiny_run.path, path, name="a|b", test=tmp_path / "test"), _nothing)
+    export(Wish(run.path, path, name="a|b", test=tmp_path / "test"), _nothing)
     done = scene_batch("inspect", path, "--markdown")
     assert done.returncode == 0
     page = done.stdout.decode()
@@ -144,6 +149,8 @@ def test_the_card_is_a_page_for_people(tiny_run: RunFolder, labelled: Path, tmp_
         "# a|b 1.0.0",
         "one of 2 classes: bright, dark",
         f"sha256 `{hashlib.sha256(path.read_bytes()).hexdigest()}`",
+        "| network | Xception with 1 of its 8 middle blocks, filters times 0.125 |",
+        "| teacher | large, version 2.0.0 |",
         "| photos | 18 of the folder",
         "rotate 5.0",
         f"| test, fp32 | 24 | {card.metrics['test']['accuracy']} |",
@@ -155,6 +162,8 @@ def test_the_card_is_a_page_for_people(tiny_run: RunFolder, labelled: Path, tmp_
         assert words in page
     assert "None" not in page
     assert "?" not in page
+    assert card.training["teacher"] == teacher
+    assert card.training["config"]["distillation"]["teacher"] == "large.onnx"  # not where it lay
 
 
 def test_the_graph_has_the_names_and_shapes_of_the_contract(fp32: Path) -> None:

@@ -64,6 +64,9 @@ def test_tables_inside_tables_and_defaults(tmp_path: Path) -> None:
         ("[train.augment]\nmix = 7", "augment.mix = 7: a number from 0 to 1"),
         ("[train.augment]\nzoom = -1.5", "augment.zoom"),
         ("[train.augment]\nrotate = -5", "augment.rotate"),
+        ("[train.distillation]\nweight = 2", "distillation.weight = 2: a number from 0 to 1"),
+        ("[train.distillation]\ntemperature = 0", "distillation.temperature = 0: a number from"),
+        ("[train.distillation]\nteacher = 1", "teacher = 1 is not a str"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, words: str, tmp_path: Path) -> None:
@@ -79,7 +82,7 @@ def test_a_config_that_is_not_there(tmp_path: Path) -> None:
 def test_a_recipe_that_was_saved_before_it_had_a_size_is_of_the_whole_network() -> None:
     whole = Recipe(decoding="full")
     saved = dataclasses.asdict(whole)
-    for key in ("decoding", "width_multiplier", "middle_blocks"):
+    for key in ("decoding", "width_multiplier", "middle_blocks", "distillation"):
         del saved[key]
     assert Recipe.of(with_new_settings(saved), "recipe") == whole
     small = dataclasses.replace(whole, width_multiplier=0.5, middle_blocks=0)

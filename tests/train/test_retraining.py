@@ -21,7 +21,7 @@ from scene_batch_export.exporting import Wish, export
 from scene_batch_train import retraining
 from scene_batch_train.data_set import DataSet
 from scene_batch_train.new_photos import find_new
-from scene_batch_train.recipe import Augment, FineTune, Head, Recipe
+from scene_batch_train.recipe import Augment, Distillation, FineTune, Head, Recipe
 from scene_batch_train.retraining import Verdict, retrain
 from scene_batch_train.run_folder import Origin, RunFolder
 from scene_batch_train.splitting import TRAIN, VALIDATION, read_split
@@ -78,6 +78,9 @@ def _files(folder: Path) -> dict[str, bytes]:
 def test_good_photos_in_a_new_look_are_learned(run: Path, tmp_path: Path) -> None:
     for seed, name in enumerate(("left", "right"), 10):
         _save(tmp_path / "new", name, "new", _NEW, seed)
+    config = RunFolder(run).read_config()
+    config["recipe"]["distillation"]["teacher"] = "gone.onnx"  # it taught once, and is not asked
+    RunFolder(run).config.write_text(json.dumps(config))
     before = _files(run)
     verdict = retrain(run, tmp_path / "new")
     assert verdict.objection is None
@@ -88,6 +91,7 @@ def test_good_photos_in_a_new_look_are_learned(run: Path, tmp_path: Path) -> Non
     assert _files(tmp_path / "run.v1.0.0") == before
     taken = RunFolder.open(run)
     assert taken.read_version() == "1.1.0"
+    assert taken.read_recipe().distillation == Distillation()
     origin = taken.read_config()["from"]
     assert origin["version"] == "1.0.0"
     assert origin["model_sha256"] == hashlib.sha256(before["model.keras"]).hexdigest()

@@ -16,6 +16,7 @@ from scene_batch.processors import usable_cpus
 from scene_batch_train.augment import augment, mix
 from scene_batch_train.photos import PhotoSet
 from scene_batch_train.recipe import Augment
+from scene_batch_train.teaching import Lesson, View
 
 FEATURE_BATCH = 64
 
@@ -37,6 +38,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         seed: int | None = None,
         change: Augment | None = None,
         class_weights: npt.NDArray[np.float32] | None = None,
+        lesson: Lesson | None = None,
     ) -> None:
         """Deal out inputs.
 
@@ -48,12 +50,13 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             seed: Of order and augmentation; None keeps the order.
             change: How photos are augmented.
             class_weights: How much an input of each class counts, float32 ``(classes,)``.
+            lesson: What a teacher says of the inputs, which is learned beside the classes.
         """
         # Threads for what takes time: Keras waits 0.1 s for them at the end of each epoch.
         super().__init__(workers=1 if change is None else usable_cpus(), max_queue_size=8)
         self._inputs, self._class_indices, self._classes = inputs, class_indices, classes
         self._batch_size, self._seed, self._change = batch_size, seed, change
-        self._class_weights = class_weights
+        self._class_weights, self._lesson = class_weights, lesson
         self.epoch = 0
         """The number of the epoch that is dealt out; a continued run begins at a later one."""
 
@@ -62,18 +65,35 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return math.ceil(len(self._inputs) / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], ...]:
-        """One batch: inputs, one-hot classes, float32 ``(batch, classes)``, and their weights."""
+        """One batch: inputs, what is learned of them, and their weights, if they have any.
+
+        What is learned is float32 ``(batch, classes)``: one-hot classes, perhaps mixed, perhaps
+        with a teacher's answers.
+        """
         members = self._order()[index * self._batch_size : (index + 1) * self._batch_size]
-        one_hot = np.eye(self._classes, dtype=np.float32)[self._class_indices[members]]
-        inputs = np.stack([self._input(member) for member in members])
-        if self._change is not None:
-            generator = np.random.default_rng([self._seed or 0, self.epoch, len(self), index])
-            inputs, one_hot = mix(inputs, one_hot, self._change, generator)
+        inputs, one_hot = self._deal(self._inputs, members, index)
+        targets = one_hot
+        if self._lesson is not None:
+            seen = inputs
+            if self._lesson.inputs is not self._inputs:
+                seen, _ = self._deal(self._lesson.inputs, members, index)
+            targets = self._lesson.targets(seen, one_hot)
         if inputs.dtype == np.float16:
             inputs = inputs.astype(np.float32)
         if self._class_weights is None:
-            return inputs, one_hot
-        return inputs, one_hot, one_hot @ self._class_weights
+            return inputs, targets
+        return inputs, targets, one_hot @ self._class_weights
+
+    def _deal(
+        self, source: npt.NDArray[Any], members: npt.NDArray[np.int64], index: int
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+        """A batch of a source, changed and mixed, and its classes: the same for any source."""
+        one_hot = np.eye(self._classes, dtype=np.float32)[self._class_indices[members]]
+        inputs = np.stack([self._input(source, member) for member in members])
+        if self._change is not None:
+            generator = np.random.default_rng([self._seed or 0, self.epoch, len(self), index])
+            inputs, one_hot = mix(inputs, one_hot, self._change, generator)
+        return inputs, one_hot
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch's order."""
@@ -84,11 +104,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             return np.arange(len(self._inputs))
         return np.random.default_rng([self._seed, self.epoch]).permutation(len(self._inputs))
 
-    def _input(self, member: int) -> npt.NDArray[Any]:
+    def _input(self, source: npt.NDArray[Any], member: int) -> npt.NDArray[Any]:
         if self._change is None:
-            return np.asarray(self._inputs[member])
+            return np.asarray(source[member])
         generator = np.random.default_rng([self._seed or 0, self.epoch, member])
-        return augment(self._inputs[member], self._change, generator)
+        return augment(source[member], self._change, generator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +119,6 @@ class Features:
     """``float16 (photos, height, width, channels)``, on disk."""
     class_indices: npt.NDArray[np.int64]
     """``int64 (photos,)``."""
-
-
-View = Callable[[npt.NDArray[np.uint8], int], npt.NDArray[np.uint8]]
-"""Makes photos, uint8 ``(photos, height, width, 3)``, and the first one's number, into others."""
 
 
 def plain(pixels: npt.NDArray[np.uint8], _: int) -> npt.NDArray[np.uint8]:

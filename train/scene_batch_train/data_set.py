@@ -104,9 +104,9 @@ def check_readable(seen: Survey, found: int, most: float) -> None:
         TrainingError: They are more than a share ``most`` of those ``found``.
     """
     for photo in seen.unreadable[:_SHOWN]:
-        _say(f"left out, unreadable: {photo.ref.path}: {photo.message}")
+        say(f"left out, unreadable: {photo.ref.path}: {photo.message}")
     if len(seen.unreadable) > _SHOWN:
-        _say(f"left out, unreadable: {len(seen.unreadable) - _SHOWN} more; see split.csv")
+        say(f"left out, unreadable: {len(seen.unreadable) - _SHOWN} more; see split.csv")
     if len(seen.unreadable) > most * found:
         raise TrainingError(
             f"{len(seen.unreadable)} of {found} photos are unreadable, more than"
@@ -114,10 +114,11 @@ def check_readable(seen: Survey, found: int, most: float) -> None:
         )
     conflicts = seen.conflicting(np.concatenate([seen.identical, seen.similar]))
     if len(conflicts):
-        _say(f"{len(conflicts)} pairs of equal or near-equal photos have different classes")
+        say(f"{len(conflicts)} pairs of equal or near-equal photos have different classes")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Write a line to standard error, past a progress bar."""
     tqdm.write(line, file=sys.stderr)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,14 +12,15 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from scene_batch.errors import UsageError
 from scene_batch.model.preprocess import Preprocess
+from scene_batch_train.ranges import COUNT, PART, RATE, SHARE, TINY, Range, check
 
 XCEPTION_SMALLEST = 71
 """The smallest side that Xception takes, in pixels."""
 XCEPTION_MIDDLE_BLOCKS = 8
 """The blocks of equal shape in its middle."""
 
-_BEFORE = {"decoding": "full", "width_multiplier": 1.0, "middle_blocks": XCEPTION_MIDDLE_BLOCKS}
-"""What runs did before there were these settings."""
+NO_TEACHER = "none"
+"""What a config names where there is no teacher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,18 @@ class Augment:
 
 
 @dataclass(frozen=True, slots=True)
+class Distillation:
+    """A trained model's answers to the training photos, learned beside their labels."""
+
+    teacher: str = NO_TEACHER
+    """The model: ``none``, a model file (``.onnx``) or a finished run folder; of these classes."""
+    weight: float = 0.7
+    """Share of the answers in what is learned; the labels have the rest."""
+    temperature: float = 1.0
+    """What the teacher's logits are divided by; above 1 it is less sure of the first class."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything that decides what a training run makes of its photos."""
 
@@ -114,13 +126,15 @@ class Recipe:
     head: Head = field(default_factory=Head)
     fine_tune: FineTune = field(default_factory=FineTune)
     augment: Augment = field(default_factory=Augment)
+    distillation: Distillation = field(default_factory=Distillation)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        _check(self, _RANGES)
-        _check(self.head, _RANGES_OF_HEAD, "head.")
-        _check(self.fine_tune, _RANGES_OF_FINE_TUNE, "fine_tune.")
-        _check(self.augment, _RANGES_OF_AUGMENT, "augment.")
+        check(self, _RANGES)
+        check(self.head, _RANGES_OF_HEAD, "head.")
+        check(self.fine_tune, _RANGES_OF_FINE_TUNE, "fine_tune.")
+        check(self.augment, _RANGES_OF_AUGMENT, "augment.")
+        check(self.distillation, _RANGES_OF_DISTILLATION, "distillation.")
 
     @property
     def preprocess(self) -> Preprocess:
@@ -153,69 +167,52 @@ class Recipe:
         return cls.of(tables["train"], "train")
 
 
+_BEFORE: dict[str, Any] = {
+    "decoding": "full",
+    "width_multiplier": 1.0,
+    "middle_blocks": XCEPTION_MIDDLE_BLOCKS,
+    "distillation": dataclasses.asdict(Distillation()),
+}
+"""What runs did before there were these settings."""
+
+
 def with_new_settings(saved: Mapping[str, Any]) -> dict[str, Any]:
     """What ``asdict`` made of a recipe, perhaps before it had all of today's settings."""
     return {**_BEFORE, **saved}
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """What a number may be; ``below``: up to, but not."""
-
-    least: float
-    most: float = math.inf
-    below: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        return self.least <= value and (value < self.most if self.below else value <= self.most)
-
-    def __str__(self) -> str:
-        if self.most == math.inf:
-            return f"from {self.least:g}"
-        return f"from {self.least:g} to {'below ' if self.below else ''}{self.most:g}"
-
-
-_TINY = 1e-12
-_SHARE, _PART = _Range(0, 1), _Range(0, 1, below=True)
-_COUNT, _RATE = _Range(1), _Range(_TINY, 1e39, below=True)
 _RANGES = {
-    "height": _Range(XCEPTION_SMALLEST),
-    "width": _Range(XCEPTION_SMALLEST),
-    "validation": _Range(_TINY, 1, below=True),
-    "max_unreadable": _PART,
-    "seed": _Range(0),
-    "width_multiplier": _Range(0.01, 8),
-    "middle_blocks": _Range(0, XCEPTION_MIDDLE_BLOCKS),
-    "inner": _Range(0),
-    "dropout": _PART,
-    "label_smoothing": _PART,
-    "top_k": _COUNT,
+    "height": Range(XCEPTION_SMALLEST),
+    "width": Range(XCEPTION_SMALLEST),
+    "validation": Range(TINY, 1, below=True),
+    "max_unreadable": PART,
+    "seed": Range(0),
+    "width_multiplier": Range(0.01, 8),
+    "middle_blocks": Range(0, XCEPTION_MIDDLE_BLOCKS),
+    "inner": Range(0),
+    "dropout": PART,
+    "label_smoothing": PART,
+    "top_k": COUNT,
 }
-_RANGES_OF_HEAD = {"epochs": _COUNT, "learning_rate": _RATE, "batch_size": _COUNT}
+_RANGES_OF_HEAD = {"epochs": COUNT, "learning_rate": RATE, "batch_size": COUNT}
 _RANGES_OF_FINE_TUNE = _RANGES_OF_HEAD | {
-    "epochs": _Range(0),
-    "warmup": _PART,
-    "weight_decay": _Range(0, 1e39, below=True),
-    "patience": _COUNT,
-    "average": _PART,
+    "epochs": Range(0),
+    "warmup": PART,
+    "weight_decay": Range(0, 1e39, below=True),
+    "patience": COUNT,
+    "average": PART,
 }
 _RANGES_OF_AUGMENT = {
-    "rotate": _Range(0, 180),
-    "shear": _Range(0, 60),
-    "zoom": _Range(0, 10),
-    "shift": _SHARE,
-    "brightness": _SHARE,
-    "contrast": _SHARE,
-    "saturation": _SHARE,
-    "mix": _SHARE,
+    "rotate": Range(0, 180),
+    "shear": Range(0, 60),
+    "zoom": Range(0, 10),
+    "shift": SHARE,
+    "brightness": SHARE,
+    "contrast": SHARE,
+    "saturation": SHARE,
+    "mix": SHARE,
 }
-
-
-def _check(table: object, ranges: Mapping[str, _Range], prefix: str = "") -> None:
-    for name, allowed in ranges.items():
-        value = getattr(table, name)
-        if value not in allowed:  # NaN is in none
-            raise UsageError(f"{prefix}{name} = {value}: a number {allowed} is needed")
+_RANGES_OF_DISTILLATION = {"weight": SHARE, "temperature": Range(0.05, 20)}
 
 
 def _build(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401

@@ -18,7 +18,7 @@ from scene_batch_train.batches import Batches
 from scene_batch_train.figures import accuracy
 from scene_batch_train.new_photos import Extended, extend
 from scene_batch_train.photos import PhotoSet
-from scene_batch_train.recipe import FineTune, Head, Recipe
+from scene_batch_train.recipe import Distillation, FineTune, Head, Recipe
 from scene_batch_train.run_folder import Origin, RunFolder, config_of
 from scene_batch_train.training import fill
 
@@ -101,6 +101,11 @@ def _train_candidate(
     run: RunFolder, path: Path, added: Path, recipe: Recipe | None, least: int
 ) -> None:
     """Train in the folder ``path``, and write down how the models compare."""
+    if recipe is not None and recipe.distillation != Distillation():
+        raise TrainingError(
+            "a retrained model learns what no teacher knows; take [train.distillation] out of the"
+            " config"
+        )
     recipe = dataclasses.replace(recipe or _gentler(run), weights=str(run.model))
     if recipe.preprocess != run.read_preprocess():
         raise TrainingError(
@@ -161,9 +166,10 @@ def _conclude(folder: Path, candidate: RunFolder) -> Verdict:
 def _gentler(run: RunFolder) -> Recipe:
     """A run's recipe with fewer epochs at half the rate: the network knows the task.
 
-    That of a retrained run is gentle already. Where only the top is trained, it stays as it is.
+    That of a retrained run is gentle already. Where only the top is trained, it stays as it is. A
+    teacher would speak for the old labels, so there is none.
     """
-    recipe = run.read_recipe()
+    recipe = dataclasses.replace(run.read_recipe(), distillation=Distillation())
     if run.read_config()["from"] or not recipe.fine_tune.epochs:
         return recipe
     return dataclasses.replace(

@@ -189,14 +189,18 @@ class RunFolder:
         return [str(name) for name in json.loads(self.classes.read_text(encoding="utf-8"))]
 
     def write_config(
-        self, recipe: Recipe, data: dict[str, Any], origin: Origin | None = None
+        self,
+        recipe: Recipe,
+        data: dict[str, Any],
+        origin: Origin | None = None,
+        teacher: Mapping[str, str] | None = None,
     ) -> None:
-        """Write the recipe, the data that it is used on, and the model's version.
+        """Write the recipe, the data that it is used on, whose answers are learned, the version.
 
         Raises:
-            TrainingError: The folder holds an unfinished run of another recipe or other data.
+            TrainingError: The folder holds an unfinished run of another recipe, data or teacher.
         """
-        config = config_of(recipe, data, origin)
+        config = config_of(recipe, data, origin, teacher)
         other = self.differs(config)
         if other:
             raise TrainingError(
@@ -248,7 +252,12 @@ def _next(version: str) -> str:
     return f"{major}.{int(minor) + 1}.0"
 
 
-def config_of(recipe: Recipe, data: Mapping[str, Any], origin: Origin | None) -> dict[str, Any]:
+def config_of(
+    recipe: Recipe,
+    data: Mapping[str, Any],
+    origin: Origin | None,
+    teacher: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """What config.json says, and what must be equal to go on."""
     return {
         "version": _next(origin.version) if origin else FIRST_VERSION,
@@ -256,4 +265,5 @@ def config_of(recipe: Recipe, data: Mapping[str, Any], origin: Origin | None) ->
         "recipe": dataclasses.asdict(recipe),
         "preprocess": recipe.preprocess.to_json(),
         "data": dict(data),
+        "teacher": dict(teacher) if teacher else None,
     }

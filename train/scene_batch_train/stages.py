@@ -18,12 +18,19 @@ from scene_batch_train.data_set import DataSet
 from scene_batch_train.progress import progress_bar
 from scene_batch_train.recipe import Recipe
 from scene_batch_train.run_folder import RunFolder
+from scene_batch_train.teaching import Lessons
 from scene_batch_train.watching import SeedEpochs, Watch
 
 HEAD, FINE_TUNE = "head", "fine_tune"
 
 
-def train_head(model: keras.Model, data: DataSet, recipe: Recipe, run: RunFolder) -> None:
+def train_head(
+    model: keras.Model,
+    data: DataSet,
+    recipe: Recipe,
+    run: RunFolder,
+    lessons: Lessons | None = None,
+) -> None:
     """Stage one: the top alone."""
     if run.epochs_done(FINE_TUNE):  # whose backup holds all that this stage made
         return
@@ -37,21 +44,27 @@ def train_head(model: keras.Model, data: DataSet, recipe: Recipe, run: RunFolder
     if run.epochs_done(HEAD) < stage.epochs:
         compile_for(learner, keras.optimizers.Adam(stage.learning_rate), recipe)
         if stage.augment:
-            train, validation = _photo_batches(data, recipe, stage.batch_size)
+            train, validation = photo_batches(data, recipe, stage.batch_size, lessons)
         else:
-            train, validation = _feature_batches(model, data, recipe)
+            train, validation = feature_batches(model, data, recipe, lessons)
         _fit(learner, HEAD, run, stage.epochs, recipe.seed, train, validation)
     learner.load_weights(run.checkpoint(HEAD))
 
 
-def fine_tune(model: keras.Model, data: DataSet, recipe: Recipe, run: RunFolder) -> None:
+def fine_tune(
+    model: keras.Model,
+    data: DataSet,
+    recipe: Recipe,
+    run: RunFolder,
+    lessons: Lessons | None = None,
+) -> None:
     """Stage two: every layer, batch norms as they stand (docs/decisions/003)."""
     stage = recipe.fine_tune
     if not stage.epochs:
         return
     for layer in model.layers:
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
-    train, validation = _photo_batches(data, recipe, stage.batch_size)
+    train, validation = photo_batches(data, recipe, stage.batch_size, lessons)
     steps = stage.epochs * len(train)
     warmup = int(stage.warmup * steps)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -124,7 +137,13 @@ def _fit(  # noqa: PLR0913, PLR0917
     )
 
 
-def _photo_batches(data: DataSet, recipe: Recipe, batch_size: int) -> tuple[Batches, Batches]:
+def photo_batches(
+    data: DataSet, recipe: Recipe, batch_size: int, lessons: Lessons | None
+) -> tuple[Batches, Batches]:
+    """The training photos, changed anew each time they are dealt out, and the validation photos.
+
+    A teacher is heard on the former alone: what is chosen by, the labels decide.
+    """
     train, validation, classes = data.train, data.validation, len(data.classes)
     return Batches(
         train.pixels,
@@ -134,10 +153,13 @@ def _photo_batches(data: DataSet, recipe: Recipe, batch_size: int) -> tuple[Batc
         seed=recipe.seed,
         change=recipe.augment,
         class_weights=data.class_weights(recipe),
+        lesson=lessons.of_photos() if lessons else None,
     ), Batches(validation.pixels, validation.class_indices, classes, batch_size=batch_size)
 
 
-def _feature_batches(model: keras.Model, data: DataSet, recipe: Recipe) -> tuple[Batches, Batches]:
+def feature_batches(
+    model: keras.Model, data: DataSet, recipe: Recipe, lessons: Lessons | None
+) -> tuple[Batches, Batches]:
     """The base's features of the photos, computed once; of their mirror images, too."""
     base = network.base_of(model, recipe.head.frozen)
     views = (plain, mirrored) if recipe.augment.flip else (plain,)
@@ -153,4 +175,5 @@ def _feature_batches(model: keras.Model, data: DataSet, recipe: Recipe) -> tuple
         batch_size=size,
         seed=recipe.seed,
         class_weights=data.class_weights(recipe),
+        lesson=lessons.of_views(views) if lessons else None,
     ), Batches(validation.values, validation.class_indices, classes, batch_size=size)

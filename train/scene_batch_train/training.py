@@ -16,6 +16,7 @@ from scene_batch_train.recipe import Recipe
 from scene_batch_train.run_folder import Origin, RunFolder
 from scene_batch_train.splitting import TRAIN, write_split
 from scene_batch_train.stages import FINE_TUNE, HEAD, build_for, fine_tune, train_head
+from scene_batch_train.teaching import Teacher
 
 
 def train(folder: Path, recipe: Recipe, out: Path) -> dict[str, Any]:
@@ -32,20 +33,25 @@ def train(folder: Path, recipe: Recipe, out: Path) -> dict[str, Any]:
         The metrics on the validation part, as written to metrics.json.
 
     Raises:
-        TrainingError: The data or the weights cannot be used, the loss is not finite, or ``out``
-            holds an unfinished run of something else.
+        TrainingError: The data, the weights or the teacher cannot be used, the loss is not finite,
+            or ``out`` holds an unfinished run of something else.
         OutputExistsError: ``out`` holds something else, or a finished run.
     """
     run = RunFolder.begin(out)
     data = prepare(folder, recipe)
+    teacher = Teacher.open(recipe.distillation, data.classes)
     with run.held():
-        metrics = fill(run, data, recipe)
+        metrics = fill(run, data, recipe, teacher=teacher)
         run.finish(metrics)
     return metrics
 
 
 def fill(
-    run: RunFolder, data: DataSet, recipe: Recipe, origin: Origin | None = None
+    run: RunFolder,
+    data: DataSet,
+    recipe: Recipe,
+    origin: Origin | None = None,
+    teacher: Teacher | None = None,
 ) -> dict[str, Any]:
     """Train on a data set and fill a run folder with all that ``RunFolder`` names but metrics.json.
 
@@ -54,11 +60,13 @@ def fill(
         data: The photos.
         recipe: The config; its weights are where the training starts.
         origin: The model that is retrained, if there is one.
+        teacher: The recipe's, if it has one.
 
     Returns:
         The metrics on the validation part, to ``finish`` the run with.
     """
-    run.write_config(recipe, data.description, origin)
+    run.write_config(recipe, data.description, origin, teacher.identity if teacher else None)
+    lessons = teacher.prepare(data) if teacher else None
     run.forget_broken_epochs()
     begun = time.monotonic() - sum(float(row["seconds"]) for row in run.read_history())
     write_split(run.split, data.rows)
@@ -68,8 +76,8 @@ def fill(
     try:
         model = build_for(recipe, len(data.classes))
         network.start_weights(model, recipe.weights)
-        train_head(model, data, recipe, run)
-        fine_tune(model, data, recipe, run)
+        train_head(model, data, recipe, run, lessons)
+        fine_tune(model, data, recipe, run, lessons)
     finally:
         keras.config.set_dtype_policy("float32")
     final = build_for(recipe, len(data.classes))

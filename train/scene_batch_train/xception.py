@@ -63,6 +63,16 @@ def convolutions(
     return x
 
 
+def in_words(width_multiplier: float, middle_blocks: int) -> str:
+    """What a model's card says of the network."""
+    words = "Xception"
+    if middle_blocks < XCEPTION_MIDDLE_BLOCKS:
+        words += f" with {middle_blocks} of its {XCEPTION_MIDDLE_BLOCKS} middle blocks"
+    if width_multiplier != 1:
+        words += f", filters times {width_multiplier:g}"
+    return words
+
+
 def _halving_block(
     x: keras.KerasTensor,
     filters: Sequence[int],

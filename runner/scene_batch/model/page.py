@@ -101,6 +101,11 @@ def _training(card: ModelCard) -> Iterator[str]:
         ("seed", training.get("seed")),
         ("augmentation", ", ".join(f"{k} {v}" for k, v in config.get("augment", {}).items() if v)),
     ]
+    if "network" in training:
+        rows.insert(0, ("network", training["network"]))
+    if "teacher" in training:
+        teacher = training["teacher"]
+        rows.append(("teacher", f"{teacher['name']}, version {teacher['version']}"))
     if "from" in training:
         rows.append(("retrained from", f"version {training['from']['version']}"))
     yield from _table(("", ""), rows)
