@@ -9,7 +9,7 @@ import pytest
 
 from scene_batch.errors import UsageError
 from scene_batch_train.recipe import Recipe, with_new_settings
-from support import ROOT
+from support import ROOT, printed_by
 
 
 def _config(tmp_path: Path, text: str) -> Path:
@@ -34,11 +34,34 @@ def test_tables_inside_tables_and_defaults(tmp_path: Path) -> None:
     assert recipe.preprocess.height == 96
 
 
+def test_a_mark_of_the_byte_order_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[train]\nheight = 96\n", encoding="utf-8-sig")
+    assert Recipe.read(tmp_path / "c.toml").height == 96
+
+
+def test_an_error_of_a_config_is_said_before_tensorflow_is_imported(tmp_path: Path) -> None:
+    config = _config(tmp_path, "[train]\nhight = 1")
+    script = (
+        "import sys\nfrom scene_batch.cli import main\n"
+        f"try: main(['train', 'x', '--config', {str(config)!r}, '--out', 'y'])\n"
+        "except SystemExit as end: print(end.code, not {'tensorflow', 'keras'} & {*sys.modules})"
+    )
+    assert printed_by(script).split() == ["2", "True"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", "no table"),
         ("[train", "cannot read the config"),
+        (
+            "[fine_tune]\nepochs = 1",
+            r"'fine_tune' .* into .train.: .train.fine_tune.",
+        ),
+        ("[train]\n[traning.head]\nepochs = 1", "'traning' is no table of a command"),
+        ("epochs = 3\n[train]", "'epochs' is no table of a command"),
+        ("height = 96\n[train]", "it belongs into .train., below that line"),
+        ("train = 3", "'train' is no table of a command"),
         ("[train]\nhight = 1", r"\[train\] has no key 'hight'; it has weights"),
         ("[train.head]\nepoch = 1", r"\[train.head\] has no key 'epoch'"),
         ("[train]\nheight = '150'", "is not a int"),
@@ -46,7 +69,7 @@ def test_tables_inside_tables_and_defaults(tmp_path: Path) -> None:
         ("[train]\nfit = 'pad'", "is not 'crop' or 'stretch'"),
         ("[train]\nvalidation = 1.5", "validation = 1.5: a number from .* to below 1 is needed"),
         ("[train]\nvalidation = 0", "validation = 0"),
-        ("[train]\nwidth = 64", "width = 64: a number from 71 is needed"),
+        ("[train]\nwidth = 64", "width = 64: a number from 71 to 2048 is needed"),
         (
             "[train]\nwidth_multiplier = 0",
             "width_multiplier = 0: a number from 0.01 to 8 is needed",
@@ -56,6 +79,8 @@ def test_tables_inside_tables_and_defaults(tmp_path: Path) -> None:
         ("[train]\nmiddle_blocks = 1.5", "is not a int"),
         ("[train]\nlabel_smoothing = 1.5", "label_smoothing"),
         ("[train]\nseed = -1", "seed"),
+        ("[train]\nseed = 4294967296", "seed = 4294967296: a number from 0 to 4294967295"),
+        ("[train]\nheight = 100000", "height = 100000: a number from 71 to 2048 is needed"),
         ("[train.head]\nlearning_rate = nan", "head.learning_rate = nan"),
         ("[train.head]\nepochs = 0", "head.epochs = 0: a number from 1"),
         ("[train.fine_tune]\nepochs = -1", "fine_tune.epochs"),

@@ -24,8 +24,13 @@ class Range:
     def __str__(self) -> str:
         """Say it."""
         if self.most == math.inf:
-            return f"from {self.least:g}"
-        return f"from {self.least:g} to {'below ' if self.below else ''}{self.most:g}"
+            return f"from {_number(self.least)}"
+        below = "below " if self.below else ""
+        return f"from {_number(self.least)} to {below}{_number(self.most)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.10g}"
 
 
 TINY = 1e-12

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
+from scene_batch.cli import COMMANDS
+from scene_batch.cli.config import read_tables
 from scene_batch.errors import UsageError
 from scene_batch.model.preprocess import Preprocess
 from scene_batch_train.ranges import COUNT, PART, RATE, SHARE, TINY, Range, check
 
 XCEPTION_SMALLEST = 71
 """The smallest side that Xception takes, in pixels."""
+MOST_SIDE = 2048
+"""The largest: a network of that size sees more than any photo's class needs."""
+MOST_SEED = 2**32 - 1
+"""Of NumPy's and the backends' random numbers."""
 XCEPTION_MIDDLE_BLOCKS = 8
 """The blocks of equal shape in its middle."""
 
@@ -158,11 +163,15 @@ class Recipe:
         Raises:
             UsageError: It is no TOML, or a key or a value is not known.
         """
-        try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageError(f"cannot read the config {str(path)!r}: {error}") from None
-        if not isinstance(tables.get("train"), dict):
+        tables = read_tables(path)
+        for name in tables:
+            if name not in COMMANDS or not isinstance(tables[name], dict):
+                is_inside = name in {field.name for field in dataclasses.fields(cls)}
+                instead = f"it belongs into [train]: [train.{name}]" if is_inside else "[train]"
+                if is_inside and not isinstance(tables[name], dict):
+                    instead = "it belongs into [train], below that line"
+                raise UsageError(f"{str(path)!r}: {name!r} is no table of a command: {instead}")
+        if "train" not in tables:
             raise UsageError(f"{str(path)!r} has no table [train]")
         return cls.of(tables["train"], "train")
 
@@ -182,14 +191,14 @@ def with_new_settings(saved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _RANGES = {
-    "height": Range(XCEPTION_SMALLEST),
-    "width": Range(XCEPTION_SMALLEST),
+    "height": Range(XCEPTION_SMALLEST, MOST_SIDE),
+    "width": Range(XCEPTION_SMALLEST, MOST_SIDE),
     "validation": Range(TINY, 1, below=True),
     "max_unreadable": PART,
-    "seed": Range(0),
+    "seed": Range(0, MOST_SEED),
     "width_multiplier": Range(0.01, 8),
     "middle_blocks": Range(0, XCEPTION_MIDDLE_BLOCKS),
-    "inner": Range(0),
+    "inner": Range(0, 65536),
     "dropout": PART,
     "label_smoothing": PART,
     "top_k": COUNT,

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from scene_batch.errors import UsageError
+
 CONFIG = "scene_batch.config"
 """Where a command's context keeps the path of its config."""
 
@@ -24,13 +26,23 @@ def config_option(command: click.decorators.FC) -> click.decorators.FC:
     )(command)
 
 
+def read_tables(path: Path) -> dict[str, Any]:
+    """The tables of a config file.
+
+    Raises:
+        UsageError: It cannot be read, or is no TOML.
+    """
+    try:
+        # utf-8-sig: editors of Windows write a mark of the byte order first
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read the config {str(path)!r}: {error}") from None
+
+
 def _load(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise click.UsageError(f"cannot read the config {str(path)!r}: {error}") from None
+    tables = read_tables(path)
     name = str(ctx.command.name)
     parent = ctx.parent.command if ctx.parent else None
     commands = parent.list_commands(ctx) if isinstance(parent, click.Group) else [name]

@@ -16,7 +16,7 @@ import click
 @click.option(
     "--weights", metavar="imagenet|none|FILE", help="Starting weights, before the config's."
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Random seed, before the config's.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Random seed, before the config's.")
 @click.option(
     "--from", "run", type=click.Path(path_type=Path), help="Retrain a finished run folder."
 )
@@ -72,14 +72,15 @@ def command(
 
 def _train(data: Path, config: Path, out: Path, weights: str | None, seed: int | None) -> None:
     from scene_batch_train.recipe import Recipe
-    from scene_batch_train.training import train
 
-    recipe = Recipe.read(config)
+    recipe = Recipe.read(config)  # before TensorFlow is imported, which takes seconds
     recipe = dataclasses.replace(
         recipe,
         weights=recipe.weights if weights is None else weights,
         seed=recipe.seed if seed is None else seed,
     )
+    from scene_batch_train.training import train
+
     metrics = train(data, recipe, out)
     found = metrics["validation"]
     click.echo(
@@ -92,7 +93,9 @@ def _train(data: Path, config: Path, out: Path, weights: str | None, seed: int |
 
 def _retrain(run: Path, add: Path, config: Path | None, min_photos: int) -> None:
     from scene_batch_train.recipe import Recipe
+
+    recipe = Recipe.read(config) if config else None
     from scene_batch_train.retraining import retrain
 
-    verdict = retrain(run, add, Recipe.read(config) if config else None, min_photos)
+    verdict = retrain(run, add, recipe, min_photos)
     click.echo(f"{run}: taken; {verdict}", err=True)

@@ -34,11 +34,12 @@ def command(data: Path, config: Path, out: Path, trials: int, weights: str | Non
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
     from scene_batch_train.recipe import Recipe
-    from scene_batch_train.tuning import tune
 
-    recipe = Recipe.read(config)
+    recipe = Recipe.read(config)  # before TensorFlow is imported, which takes seconds
     if weights is not None:
         recipe = dataclasses.replace(recipe, weights=weights)
+    from scene_batch_train.tuning import tune
+
     found = tune(data, recipe, trials, out)
     click.echo(
         f"{out / 'best.toml'}: validation accuracy {found.accuracy:.4f}, the best of"
