@@ -10,10 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scene_batch.errors import TrainingError
 from scene_batch_train import network
-from scene_batch_train.run_folder import RunFolder
-from scene_batch_train.stages import build_for
 from scene_batch_train.xception import convolutions
 from small import SIDE, small_network
 
@@ -122,89 +119,3 @@ def test_slopes_are_the_gradients_of_the_most_probable_class(inner: int) -> None
     assert gradients == pytest.approx(
         np.broadcast_to(slopes[:, None, None, :], gradients.shape), abs=1e-7
     )
-
-
-def _arrays(model: keras.Model) -> dict[str, np.ndarray]:
-    return {
-        f"{name}/{index}": array
-        for name, layer in network.named_layers(model).items()
-        for index, array in enumerate(layer.get_weights())
-    }
-
-
-def test_partial_weights_set_the_layers_that_they_hold(tmp_path: Path) -> None:
-    keras.utils.set_random_seed(1)
-    giver, taker = small_network(2), small_network(2)
-    given = {
-        key: array.astype(np.float16)
-        for key, array in _arrays(giver).items()
-        if not key.startswith(("block14", "logits"))
-    }
-    np.savez(tmp_path / "w.npz", **given)
-    before = _arrays(taker)
-    assert network.start_weights(taker, str(tmp_path / "w.npz")) == len(given)
-    for key, array in _arrays(taker).items():
-        want = given[key].astype(np.float32) if key in given else before[key]
-        assert np.array_equal(array, want), key
-
-
-def test_weights_of_a_deeper_network_set_the_blocks_that_are_there(tmp_path: Path) -> None:
-    keras.utils.set_random_seed(1)
-    giver, taker = small_network(2, middle_blocks=3), small_network(2, middle_blocks=2)
-    np.savez(tmp_path / "w.npz", **_arrays(giver))
-    count = network.start_weights(taker, str(tmp_path / "w.npz"))
-    assert count == len(taker.weights)
-    given = _arrays(giver)
-    assert all(np.array_equal(array, given[key]) for key, array in _arrays(taker).items())
-
-
-def test_the_weights_of_imagenet_set_every_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
-    keras.utils.set_random_seed(1)
-    downloaded = _of_keras()
-    asked: list[dict[str, Any]] = []
-
-    def xception(**options: Any) -> keras.Model:
-        asked.append(options)
-        return downloaded
-
-    monkeypatch.setattr(keras.applications, "Xception", xception)
-    model = network.build(SIDE, SIDE, 2, 0.0, middle_blocks=1)
-    assert network.start_weights(model, "imagenet") == len(model.weights) - 2
-    assert asked == [{"include_top": False, "weights": "imagenet"}]
-    given = _arrays(downloaded)
-    for key, array in _arrays(model).items():
-        assert key.startswith(network.LOGITS) or np.array_equal(array, given[key]), key
-
-
-def test_a_keras_file_sets_all_but_the_classes(tiny_run: RunFolder) -> None:
-    model = build_for(tiny_run.read_recipe(), 5)  # other classes: its last layer stays as it is
-    count = network.start_weights(model, str(tiny_run.model))
-    assert count == len(model.weights) - 2
-
-
-@pytest.mark.parametrize("content", [None, b"no arrays"])
-@pytest.mark.parametrize("name", ["w.npz", "w.keras"])
-def test_weights_that_cannot_be_read_are_refused(
-    name: str, content: bytes | None, tmp_path: Path
-) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    with pytest.raises(TrainingError, match="weights"):
-        network.start_weights(model, str(tmp_path / name))
-
-
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "w.npz", **{"conv1/kernel": np.zeros(3)})
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    with pytest.raises(TrainingError, match=r"no layer .* fits an Xception"):
-        network.start_weights(model, str(tmp_path / "w.npz"))
-
-
-@pytest.mark.parametrize("width_multiplier", [1 / 4, 1])
-def test_weights_of_another_width_are_refused(width_multiplier: float, tmp_path: Path) -> None:
-    giver = small_network(2, width_multiplier=width_multiplier)
-    np.savez(tmp_path / "w.npz", **_arrays(giver))
-    taker = small_network(2)
-    with pytest.raises(TrainingError, match=r"has other shapes in .* own width_multiplier alone"):
-        network.start_weights(taker, str(tmp_path / "w.npz"))

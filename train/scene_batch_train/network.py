@@ -1,17 +1,14 @@
-"""The network: uint8 photos in, an Xception, softmax out; and where its weights start."""
+"""The network: uint8 photos in, an Xception, softmax out."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from scene_batch.errors import TrainingError
 from scene_batch_train.recipe import XCEPTION_MIDDLE_BLOCKS
 from scene_batch_train.xception import RESIDUALS, convolutions, middle_names
 
@@ -20,7 +17,9 @@ Frozen = Literal["block13", "block14"]
 
 LOGITS = "logits"
 """The last layer with weights."""
-_TOP, _POOL, _INNER = "block14_sepconv1", "pool", "inner"
+INNER = "inner"
+"""The ReLU layer before it, if there is one."""
+_TOP, _POOL = "block14_sepconv1", "pool"
 
 
 def build(  # noqa: PLR0913
@@ -52,7 +51,7 @@ def build(  # noqa: PLR0913
     seen = convolutions(scaled, width_multiplier, middle_blocks)
     features = keras.layers.GlobalAveragePooling2D(name=_POOL)(seen)
     if inner:
-        features = keras.layers.Dense(inner, activation="relu", name=_INNER)(features)
+        features = keras.layers.Dense(inner, activation="relu", name=INNER)(features)
     dropped = keras.layers.Dropout(dropout, name="dropout")(features)
     logits = keras.layers.Dense(classes, name=LOGITS)(dropped)
     # float32 whatever the policy: a bfloat16 softmax would lose what the loss needs
@@ -87,16 +86,22 @@ def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
 
     Keras' own Xception, which models of before are, only numbers its residuals.
     """
+    with_weights = [layer for layer in model.layers if layer.weights]
+    names = own_names(layer.name for layer in with_weights)
+    return dict(zip(names, with_weights, strict=True))
+
+
+def own_names(keras_names: Iterable[str]) -> list[str]:
+    """The names of ``xception`` for those that Keras gave the layers of its own one, in order."""
     residuals, norms = iter(RESIDUALS), iter(f"{name}_bn" for name in RESIDUALS)
-    names = {}
-    for layer in model.layers:
-        name = layer.name
+    names = []
+    for name in keras_names:
         if name.startswith("conv2d"):
-            name = next(residuals, name)
+            names.append(next(residuals, name))
         elif name.startswith("batch_normalization"):
-            name = next(norms, name)
-        if layer.weights:
-            names[name] = layer
+            names.append(next(norms, name))
+        else:
+            names.append(name)
     return names
 
 
@@ -108,80 +113,6 @@ def looked_at(model: keras.Model) -> list[str]:
     middle = [name for name in blocks if name in built]
     one_of_them = middle[(len(middle) - 1) // 2 :][:1]
     return [*entry, *one_of_them, "block13_sepconv2_bn", "block14_sepconv2_act"]
-
-
-def start_weights(model: keras.Model, weights: str) -> int:
-    """Give the network its starting weights.
-
-    Args:
-        model: The network of ``build``.
-        weights: ``imagenet`` (Keras downloads them), ``none``, a Keras file, or an ``.npz`` with
-            keys ``layer/weight`` by the names of ``named_layers``, in the layer's own order.
-
-    Returns:
-        The number of arrays that were set; the rest keep their initial values.
-
-    Raises:
-        TrainingError: They cannot be had, fit nothing, or are of a network of another width.
-    """
-    if weights == "none":
-        return 0
-    found = _read_imagenet() if weights == "imagenet" else _read_file(Path(weights))
-    count = 0
-    for name, layer in named_layers(model).items():
-        arrays = found.get(name, [])
-        if [array.shape for array in arrays] == [tuple(w.shape) for w in layer.weights]:
-            layer.set_weights(arrays)
-            count += len(arrays)
-        elif arrays and name not in (_INNER, LOGITS):  # whose shapes the classes decide
-            raise TrainingError(
-                f"{name} has other shapes in {weights!r}: weights fit networks of their own"
-                " width_multiplier alone"
-            )
-    if not count:
-        raise TrainingError(f"no layer in {weights!r} fits an Xception; check the file")
-    return count
-
-
-Weights = Mapping[str, Sequence[npt.NDArray[np.float32]]]
-
-
-def _read_imagenet() -> Weights:
-    try:
-        model = keras.applications.Xception(include_top=False, weights="imagenet")
-    except Exception as error:  # Keras raises a bare Exception when a download fails
-        raise TrainingError(
-            f"cannot download the ImageNet weights ({error}); give a file with --weights"
-        ) from error
-    return _weights_of(model)
-
-
-def _read_file(path: Path) -> Weights:
-    if not path.is_file():
-        raise TrainingError(
-            f"no such weights: {str(path)!r}; --weights takes imagenet, none or a file"
-        )
-    try:
-        return _read_arrays(path) if path.suffix == ".npz" else _weights_of(_load_keras(path))
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"cannot read the weights {str(path)!r}: {error}") from error
-
-
-def _load_keras(path: Path) -> keras.Model:
-    return keras.models.load_model(path, compile=False)
-
-
-def _weights_of(model: keras.Model) -> Weights:
-    return {name: layer.get_weights() for name, layer in named_layers(model).items()}
-
-
-def _read_arrays(path: Path) -> Weights:
-    """Read ``layer/weight`` arrays of any float type, grouped by layer in the file's order."""
-    layers: dict[str, list[npt.NDArray[np.float32]]] = {}
-    with np.load(path) as arrays:
-        for key in arrays.files:
-            layers.setdefault(key.rpartition("/")[0], []).append(arrays[key].astype(np.float32))
-    return layers
 
 
 def features_and_slopes(
@@ -202,8 +133,8 @@ def features_and_slopes(
     features = np.asarray(keras.Model(model.input, pool.input).predict_on_batch(pixels))
     kernel, bias = (np.asarray(w) for w in model.get_layer(LOGITS).get_weights())
     pooled, inner = features.mean(axis=(1, 2)), None
-    if any(layer.name == _INNER for layer in model.layers):
-        inner = model.get_layer(_INNER).get_weights()
+    if any(layer.name == INNER for layer in model.layers):
+        inner = model.get_layer(INNER).get_weights()
         hidden = np.maximum(pooled @ inner[0] + inner[1], 0)
     else:
         hidden = pooled

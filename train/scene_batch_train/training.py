@@ -8,14 +8,14 @@ from typing import Any
 
 import keras
 
-from scene_batch_train import network
 from scene_batch_train.assessment import assess, draw
-from scene_batch_train.data_set import DataSet, prepare
+from scene_batch_train.data_set import DataSet, prepare, say
 from scene_batch_train.devices import has_gpu, policy
 from scene_batch_train.recipe import Recipe
 from scene_batch_train.run_folder import Origin, RunFolder
 from scene_batch_train.splitting import TRAIN, write_split
 from scene_batch_train.stages import FINE_TUNE, HEAD, build_for, fine_tune, train_head
+from scene_batch_train.starting_weights import start_weights
 from scene_batch_train.teaching import Teacher
 
 
@@ -75,7 +75,8 @@ def fill(
     keras.config.set_dtype_policy(policy(recipe.precision, has_gpu()))
     try:
         model = build_for(recipe, len(data.classes))
-        network.start_weights(model, recipe.weights)
+        started = start_weights(model, recipe.weights)
+        say(f"starting weights: {started.arrays} of {started.of} arrays from {recipe.weights}")
         train_head(model, data, recipe, run, lessons)
         fine_tune(model, data, recipe, run, lessons)
     finally:

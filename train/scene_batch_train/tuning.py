@@ -27,6 +27,7 @@ from scene_batch_train.devices import has_gpu, policy
 from scene_batch_train.progress import progress_bar
 from scene_batch_train.recipe import Recipe, with_new_settings
 from scene_batch_train.stages import build_for, compile_for
+from scene_batch_train.starting_weights import start_weights
 
 INNER = (0, 128, 256, 512, 1000)
 AUGMENTATIONS = ("none", "flip", "all")
@@ -132,7 +133,7 @@ class _Objective:
     def _network(self, recipe: Recipe) -> keras.Model:
         keras.utils.set_random_seed(recipe.seed)
         model = build_for(recipe, len(self._data.classes))
-        network.start_weights(model, recipe.weights)
+        start_weights(model, recipe.weights)
         return model
 
     def _batches(self, features: Features, count: int, seed: int | None = None) -> Batches:
