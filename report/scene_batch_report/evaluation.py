@@ -22,6 +22,7 @@ from scene_batch_report.judged import Judged
 
 BINS = 15
 """Of equal width, of the reliability diagram: as usual since Guo et al. 2017."""
+_PHOTOS_AT_A_TIME = 1 << 14
 RIGHT = (0.95, 0.99, 0.999)
 """Shares of right answers for which the least probability is looked for."""
 
@@ -137,19 +138,46 @@ def _coverage(
 
 
 def _losses(judged: Judged) -> dict[str, Any]:
+    """Log loss and Brier score, as means of scikit-learn's over some thousand photos at a time."""
     if judged.probabilities is None or len(judged.classes) < 2:  # noqa: PLR2004
         return {"log_loss": None, "brier": None}
-    labels = np.arange(len(judged.classes))
-    values = judged.probabilities.astype(np.float64)
-    values /= values.sum(axis=1, keepdims=True)
-    if len(labels) == 2:  # noqa: PLR2004 - scikit-learn takes the second class alone
-        brier = brier_score_loss(judged.truth, values[:, 1], labels=labels, scale_by_half=False)
-    else:
-        brier = brier_score_loss(judged.truth, values, labels=labels, scale_by_half=False)
+    sums = np.zeros(2)
+    for begin in range(0, len(judged.truth), _PHOTOS_AT_A_TIME):
+        truth = judged.truth[begin : begin + _PHOTOS_AT_A_TIME]
+        values = judged.probabilities[begin : begin + _PHOTOS_AT_A_TIME].astype(np.float64)
+        values /= values.sum(axis=1, keepdims=True)
+        sums += len(truth) * np.array(_losses_of(truth, values))
+    loss, brier = sums / len(judged.truth)
+    return {"log_loss": _number(loss), "brier": _number(brier)}
+
+
+def _losses_of(
+    truth: npt.NDArray[np.int32], values: npt.NDArray[np.float64]
+) -> tuple[float, float]:
+    labels = np.arange(values.shape[1])
+    # Of two classes scikit-learn takes the second alone.
+    whole = values[:, 1] if len(labels) == 2 else values  # noqa: PLR2004
+    brier = brier_score_loss(truth, whole, labels=labels, scale_by_half=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of rows that do not sum to one by a bit
-        loss = log_loss(judged.truth, values, labels=labels)
-    return {"log_loss": _number(loss), "brier": _number(brier)}
+        return float(log_loss(truth, values, labels=labels)), float(brier)
+
+
+def coverage_curve(judged: Judged, points: int = 100) -> list[dict[str, float]]:
+    """The share that is right among the surest photos, for growing shares of all photos."""
+    order = np.argsort(-judged.probability, kind="stable")
+    right = np.cumsum((judged.truth == judged.said)[order])
+    values = judged.probability[order]
+    ends = np.flatnonzero(np.append(values[1:] != values[:-1], [True]))
+    wanted = np.linspace(0, len(ends) - 1, min(points, len(ends))).astype(np.int64)
+    return [
+        {
+            "coverage": _number((end + 1) / len(right)),
+            "accuracy": _number(right[end] / (end + 1)),
+            "min_probability": _number(values[end]),
+        }
+        for end in ends[wanted]
+    ]
 
 
 def compare(a: Judged, b: Judged) -> dict[str, Any]:

@@ -105,6 +105,7 @@ class Judging:
         hits = np.flatnonzero(named == labels[row])
         rank = np.full(batch.num_rows, self._top_k, np.int32)
         rank[row[hits]] = hits - begins[row[hits]]
+        part: tuple[npt.NDArray[np.generic], ...]
         part = (labels, named[begins].astype(np.int32), probability[begins], rank)
         if self._whole:
             every = np.zeros((batch.num_rows, len(self._classes)), np.float32)
