@@ -47,7 +47,7 @@ def evaluate(judged: Judged) -> dict[str, Any]:
         },
         "per_class": _per_class(judged),
         **_averages(judged),
-        "confusion": confusion_matrix(truth, said, labels=labels).tolist(),
+        "confusion": _confusion(truth, said, len(labels)).tolist(),
         "calibration_error": None,
         "reliability": _reliability(judged.probability, right),
         "coverage": _coverage(judged.probability, right),
@@ -60,6 +60,14 @@ def evaluate(judged: Judged) -> dict[str, Any]:
             found["reliability"]]  # fmt: skip
     found["calibration_error"] = _number(sum(gaps) / count)
     return found
+
+
+def _confusion(
+    truth: npt.NDArray[np.int32], said: npt.NDArray[np.int32], classes: int
+) -> npt.NDArray[np.int64]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a model of one class
+        return np.asarray(confusion_matrix(truth, said, labels=np.arange(classes)), np.int64)
 
 
 def _per_class(judged: Judged) -> dict[str, dict[str, Any]]:

@@ -36,12 +36,12 @@ export function Filters({ filter, setFilter, shown }) {
         </Choice>
       )}
       <label class="pair">
-        <span>Probability from, %</span>
-        <input type="number" min="0" max="100" step="any" inputmode="decimal" value={filter.from} onInput={change("from")} />
+        <span>From, %</span>
+        <input aria-label="Probability from, in percent" type="number" min="0" max="100" step="any" inputmode="decimal" value={filter.from} onInput={change("from")} />
       </label>
       <label class="pair">
-        <span>to, %</span>
-        <input type="number" min="0" max="100" step="any" inputmode="decimal" value={filter.to} onInput={change("to")} />
+        <span>To, %</span>
+        <input aria-label="Probability to, in percent" type="number" min="0" max="100" step="any" inputmode="decimal" value={filter.to} onInput={change("to")} />
       </label>
       <label class="grow">
         <span>Path contains</span>

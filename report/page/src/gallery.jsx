@@ -101,7 +101,7 @@ export function Bar() {
   }, []);
   if (!corrections.canUndo && corrections.size === 0) return null;
   return (
-    <aside class="bar" aria-label="Corrections">
+    <aside class="save" aria-label="Corrections">
       <span aria-live="polite">{counted(corrections.size, "photo")} with a right class{corrections.isSaved ? ", saved" : ""}</span>
       <button type="button" disabled={!corrections.canUndo} onClick={() => corrections.undo()}>Undo</button>
       <button type="button" class="main" disabled={corrections.size === 0} onClick={() => corrections.save()}>Save corrections</button>

@@ -52,7 +52,6 @@ function Matrix({ onCell }) {
     setActive(next);
     body.current.querySelector(`[data-cell="${next}"]`).focus();
   };
-  const size = Math.max(1, ...shown.map((at) => [...classes[at]].length));
   return (
     <div>
       <div class="bar-above">
@@ -60,7 +59,7 @@ function Matrix({ onCell }) {
         <label class="check"><input type="checkbox" checked={hidden} onChange={(event) => setHidden(event.currentTarget.checked)} /> Hide the diagonal</label>
       </div>
       <div class="scroll matrix-room" tabIndex="-1">
-        <table class="matrix" role="grid" aria-label="Confusion matrix: rows are the true class, columns what the model said" onKeyDown={move} ref={body} style={{ "--letters": Math.min(size, 14) }}>
+        <table class="matrix" role="grid" aria-label="Confusion matrix: rows are the true class, columns what the model said" onKeyDown={move} ref={body} style={{ "--cell": shown.length > 12 ? "34px" : "52px" }}>
           <thead>
             <tr role="row">
               <td class="corner"><span>true</span> <span aria-hidden="true">{"\u2193"}</span> said <span aria-hidden="true">{"\u2192"}</span></td>

@@ -14,7 +14,7 @@ export function Summary({ onCode }) {
         <Figure name="Photos" value={count(data.rows)} more={`${count(data.ok)} readable`} />
         <Figure name="Unreadable" value={count(unreadable)} more={data.rows ? percent(unreadable / data.rows) : ""} />
         {evaluation && <Figure name="Accuracy" value={percent(evaluation.accuracy, 2)} more={`95 %: ${evaluation.accuracy_interval.map((v) => percent(v)).join(" to ")}`} />}
-        {evaluation && <Figure name="Calibration error" value={evaluation.calibration_error.toFixed(4)} more={`on ${counted(evaluation.photos, "photo")} of known class`} />}
+        {evaluation && <Figure name="Calibration error" value={evaluation.calibration_error.toFixed(4)} more={`on ${counted(evaluation.photos, "photo")}`} />}
         <Figure name="Speed" value={`${count(Math.round(run.photos_per_second))} /s`} more={`${seconds(run.seconds)} in all`} />
         <Figure name="Provider" value={run.provider} more={run.model.precision ?? ""} />
       </dl>

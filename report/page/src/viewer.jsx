@@ -89,7 +89,7 @@ const SHOWN = /\.(jpe?g|png|webp|gif|bmp|avif)$/i;
 /** The original where the page may read it from the disk, upon the thumbnail. */
 function Large({ photo }) {
   const [isThere, setThere] = useState(false);
-  const tries = photo.error === undefined && isOnDisk(photo.href) && SHOWN.test(photo.path);
+  const tries = photo.error === undefined && !photo.not_seen && isOnDisk(photo.href) && SHOWN.test(photo.path);
   return (
     <>
       {!isThere && <Picture photo={photo} />}
