@@ -12,18 +12,17 @@ import { Viewer } from "./viewer.jsx";
 export function Gallery({ filter, setFilter, asked }) {
   // What is corrected stays where it is until the filter changes.
   const shown = useMemo(() => select(filter, corrections), [filter]);
-  const [active, setActive] = useState(0);
+  const [cursor, setCursor] = useState({ filter, at: 0 });
+  const active = cursor.filter === filter ? cursor.at : 0;
+  const setActive = (at) => setCursor({ filter, at });
   const [open, setOpen] = useState(false);
   const [begin, setBegin] = useState(null);
   const [news, setNews] = useState("");
   const focus = useRef(false);
+  if (asked.current) focus.current = true;
   useEffect(() => {
-    setActive(0);
-    if (asked.current) {
-      asked.current = false;
-      document.getElementById("photos").scrollIntoView();
-      focus.current = true;
-    }
+    if (asked.current) document.getElementById("photos").scrollIntoView();
+    asked.current = false;
   }, [filter]);
   const at = Math.min(active, Math.max(0, shown.length - 1));
   const go = (next) => {
@@ -49,7 +48,7 @@ export function Gallery({ filter, setFilter, asked }) {
       {photos.length > 0 && <Filters filter={filter} setFilter={setFilter} shown={shown.length} />}
       {photos.length > 0 && <Keys />}
       {shown.length > 0 ? (
-        <Grid photos={shown} active={at} setActive={setActive} focus={focus} onKey={onKey} onOpen={(index) => { setActive(index); setOpen(true); }} />
+        <Grid photos={shown} active={at} setActive={(index) => open || setActive(index)} focus={focus} onKey={onKey} onOpen={(index) => { setActive(index); setOpen(true); }} />
       ) : (
         <p class="empty">{photos.length > 0 ? "No photo of this page fits: reset the filter, or make the page with more --photos." : "No photos in this page."}</p>
       )}

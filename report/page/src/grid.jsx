@@ -3,7 +3,7 @@ import { Virtualizer, defaultRangeExtractor, observeWindowOffset, observeWindowR
 import { useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
 import { data } from "./data.js";
 import { corrections, useCorrections } from "./corrections.js";
-import { Caption, Picture, inWords } from "./photo.jsx";
+import { Caption, Picture } from "./photo.jsx";
 import { fileName, visible } from "./text.js";
 
 const GAP = 10;
@@ -93,7 +93,7 @@ export function Grid({ photos, active, setActive, onOpen, onKey, focus }) {
             const corrected = corrections.get(photo);
             return (
               <div role="listitem" key={photo.number} aria-posinset={at + 1} aria-setsize={photos.length}>
-                <button type="button" class="card" data-photo={at} tabIndex={at === active ? 0 : -1} aria-label={inWords(photo, corrected)} title={visible(photo.path)}
+                <button type="button" class="card" data-photo={at} tabIndex={at === active ? 0 : -1} title={visible(photo.path)}
                   onFocus={() => setActive(at)} onClick={() => onOpen(at)}>
                   <span class="picture" style={{ height: `${side - 2}px` }}><Picture photo={photo} /></span>
                   <Caption photo={photo} corrected={corrected} />

@@ -16,16 +16,7 @@ const Placeholder = ({ title, text }) => (
   </span>
 );
 
-/** What a photo is said to be, and what it is. */
-export function inWords(photo, corrected) {
-  const parts = [photo.path];
-  if (photo.error !== undefined) parts.push(`unreadable, ${photo.error}`);
-  else parts.push(`said ${className(said(photo))}, ${percent(probability(photo))}`);
-  if (photo.truth !== undefined) parts.push(`truly ${className(photo.truth)}${isWrong(photo) ? ", wrong" : ""}`);
-  if (corrected !== undefined) parts.push(corrected === className(said(photo)) ? "confirmed" : `corrected to ${corrected}`);
-  return visible(parts.join("; "));
-}
-
+/** What a photo is said to be, and what it is; read aloud as it stands. */
 export function Caption({ photo, corrected }) {
   const at = said(photo);
   return (

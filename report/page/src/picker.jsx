@@ -1,5 +1,5 @@
 // Asks for a class by its first letters; one that the model does not know can be typed.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { classes } from "./data.js";
 import { visible } from "./text.js";
 
@@ -23,7 +23,7 @@ export function Picker({ begin, of, onPick, onClose }) {
   const input = useRef();
   const [text, setText] = useState(begin);
   const [active, setActive] = useState(0);
-  useEffect(() => {
+  useLayoutEffect(() => { // before the next key comes
     dialog.current.showModal();
     input.current.focus();
     input.current.setSelectionRange(begin.length, begin.length);

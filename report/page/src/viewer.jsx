@@ -1,5 +1,5 @@
 // One photo, large, with all that is known of it.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { className, classes, isWrong, said } from "./data.js";
 import { corrections, useCorrections } from "./corrections.js";
 import { Picture } from "./photo.jsx";
@@ -10,7 +10,7 @@ import { bytes, count, moment, percent, visible } from "./text.js";
 export function Viewer({ photo, at, total, turn, onMove, onKey, onClose }) {
   useCorrections();
   const dialog = useRef();
-  useEffect(() => {
+  useLayoutEffect(() => { // before the next key comes
     dialog.current.showModal();
     dialog.current.focus();
   }, []);
