@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,7 @@ from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
     accuracy_score,
-    brier_score_loss,
     confusion_matrix,
-    log_loss,
     precision_recall_fscore_support,
 )
 
@@ -22,7 +21,8 @@ from scene_batch_report.judged import Judged
 
 BINS = 15
 """Of equal width, of the reliability diagram: as usual since Guo et al. 2017."""
-_PHOTOS_AT_A_TIME = 1 << 14
+_PHOTOS_AT_A_TIME = 1 << 15
+Ints = npt.NDArray[np.int64]
 RIGHT = (0.95, 0.99, 0.999)
 """Shares of right answers for which the least probability is looked for."""
 
@@ -33,25 +33,25 @@ def evaluate(judged: Judged) -> dict[str, Any]:
     Log loss and Brier score need the probability of every class: they are null where the table has
     fewer (``run --top-k``).
     """
-    truth, said = judged.truth, judged.said
-    labels = np.arange(len(judged.classes))
-    right = truth == said
-    count = len(truth)
+    right = judged.truth == judged.said
+    count = len(right)
+    matrix = _confusion(judged)
     low, high = binomtest(int(right.sum()), count).proportion_ci(0.95, method="wilson")
     found: dict[str, Any] = {
         "photos": count,
-        "accuracy": _number(accuracy_score(truth, said)),
+        "accuracy": _number(accuracy_score(*_cells(matrix)[:2], sample_weight=_cells(matrix)[2])),
         "accuracy_interval": [_number(low), _number(high)],
         "top_k_accuracy": {
             str(k + 1): _number(np.mean(judged.rank <= k)) for k in range(judged.top_k)
         },
-        "per_class": _per_class(judged),
-        **_averages(judged),
-        "confusion": _confusion(truth, said, len(labels)).tolist(),
+        "per_class": _per_class(matrix, judged.classes),
+        **_averages(matrix),
+        "confusion": matrix.tolist(),
         "calibration_error": None,
         "reliability": _reliability(judged.probability, right),
         "coverage": _coverage(judged.probability, right),
-        **_losses(judged),
+        "log_loss": None if judged.losses is None else _number(judged.losses.log_loss),
+        "brier": None if judged.losses is None else _number(judged.losses.brier),
         "unreadable": dict(sorted(judged.unreadable.items())),
         "truth_unknown": judged.unknown,
         "truth_other": dict(sorted(judged.other.items())),
@@ -62,39 +62,55 @@ def evaluate(judged: Judged) -> dict[str, Any]:
     return found
 
 
-def _confusion(
-    truth: npt.NDArray[np.int32], said: npt.NDArray[np.int32], classes: int
-) -> npt.NDArray[np.int64]:
+def _confusion(judged: Judged) -> Ints:
+    """Photos by true class and by class said, counted some at a time."""
+    labels = np.arange(len(judged.classes))
+    matrix = np.zeros((len(labels), len(labels)), np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a model of one class
-        return np.asarray(confusion_matrix(truth, said, labels=np.arange(classes)), np.int64)
+        for begin in range(0, len(judged.truth), _PHOTOS_AT_A_TIME):
+            some = slice(begin, begin + _PHOTOS_AT_A_TIME)
+            matrix += confusion_matrix(judged.truth[some], judged.said[some], labels=labels)
+    return matrix
 
 
-def _per_class(judged: Judged) -> dict[str, dict[str, Any]]:
-    labels = np.arange(len(judged.classes))
+def _cells(matrix: Ints) -> tuple[Ints, Ints, Ints]:
+    """A confusion matrix as scikit-learn takes samples: true class, class said, and weight."""
+    truth, said = np.nonzero(matrix)
+    return truth, said, matrix[truth, said]
+
+
+def _per_class(matrix: Ints, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    truth, said, weight = _cells(matrix)
     rows = precision_recall_fscore_support(
-        judged.truth, judged.said, labels=labels, zero_division=0.0
+        truth, said, labels=np.arange(len(classes)), sample_weight=weight, zero_division=0.0
     )
-    said = np.bincount(judged.said, minlength=len(labels))
+    counts = matrix.sum(axis=0)
     return {
         name: {
             "precision": _number(rows[0][index]),
             "recall": _number(rows[1][index]),
             "f1": _number(rows[2][index]),
             "photos": int(rows[3][index]),
-            "said": int(said[index]),
+            "said": int(counts[index]),
         }
-        for index, name in enumerate(judged.classes)
+        for index, name in enumerate(classes)
     }
 
 
-def _averages(judged: Judged) -> dict[str, Any]:
+def _averages(matrix: Ints) -> dict[str, Any]:
     """Over the classes that occur, each alike or by its number of photos."""
     found = {}
-    there = np.unique(judged.truth)
+    truth, said, weight = _cells(matrix)
+    there = np.unique(truth)
     for average in ("macro", "weighted"):
         precision, recall, f1, _ = precision_recall_fscore_support(
-            judged.truth, judged.said, labels=there, average=average, zero_division=0.0
+            truth,
+            said,
+            labels=there,
+            average=average,
+            sample_weight=weight,
+            zero_division=0.0,
         )
         values = {"precision": precision, "recall": recall, "f1": f1}
         found[average] = {name: _number(value) for name, value in values.items()}
@@ -106,10 +122,17 @@ def _reliability(
 ) -> list[dict[str, Any]]:
     """Bins of equal width by probability, those without photos left out."""
     edges = np.linspace(0, 1, BINS + 1)
-    shares, means = calibration_curve(right, probability, n_bins=BINS, pos_label=True)
-    # Its own rule: a probability on an edge is in the bin below.
-    bins = np.searchsorted(edges[1:-1], probability.astype(np.float64))
-    counts = np.bincount(bins, minlength=BINS)
+    counts, sums = np.zeros(BINS, np.int64), np.zeros((2, BINS))
+    for begin in range(0, len(right), _PHOTOS_AT_A_TIME):
+        some = slice(begin, begin + _PHOTOS_AT_A_TIME)
+        means = calibration_curve(right[some], probability[some], n_bins=BINS, pos_label=True)
+        # Its own rule: a probability on an edge is in the bin below.
+        bins = np.searchsorted(edges[1:-1], probability[some].astype(np.float64))
+        here = np.bincount(bins, minlength=BINS)
+        sums[:, here > 0] += np.array(means) * here[here > 0]
+        counts += here
+    filled = np.flatnonzero(counts)
+    shares, means = sums[:, filled] / counts[filled]
     return [
         {
             "from": _number(edges[index]),
@@ -118,7 +141,7 @@ def _reliability(
             "probability": _number(mean),
             "accuracy": _number(share),
         }
-        for index, share, mean in zip(np.flatnonzero(counts), shares, means, strict=True)
+        for index, share, mean in zip(filled, shares, means, strict=True)
     ]
 
 
@@ -143,32 +166,6 @@ def _coverage(
             }
         )
     return found
-
-
-def _losses(judged: Judged) -> dict[str, Any]:
-    """Log loss and Brier score, as means of scikit-learn's over some thousand photos at a time."""
-    if judged.probabilities is None or len(judged.classes) < 2:  # noqa: PLR2004
-        return {"log_loss": None, "brier": None}
-    sums = np.zeros(2)
-    for begin in range(0, len(judged.truth), _PHOTOS_AT_A_TIME):
-        truth = judged.truth[begin : begin + _PHOTOS_AT_A_TIME]
-        values = judged.probabilities[begin : begin + _PHOTOS_AT_A_TIME].astype(np.float64)
-        values /= values.sum(axis=1, keepdims=True)
-        sums += len(truth) * np.array(_losses_of(truth, values))
-    loss, brier = sums / len(judged.truth)
-    return {"log_loss": _number(loss), "brier": _number(brier)}
-
-
-def _losses_of(
-    truth: npt.NDArray[np.int32], values: npt.NDArray[np.float64]
-) -> tuple[float, float]:
-    labels = np.arange(values.shape[1])
-    # Of two classes scikit-learn takes the second alone.
-    whole = values[:, 1] if len(labels) == 2 else values  # noqa: PLR2004
-    brier = brier_score_loss(truth, whole, labels=labels, scale_by_half=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of rows that do not sum to one by a bit
-        return float(log_loss(truth, values, labels=labels)), float(brier)
 
 
 def coverage_curve(judged: Judged, points: int = 100) -> list[dict[str, float]]:

@@ -15,10 +15,9 @@ from scene_batch.errors import SourceError
 from scene_batch.object_store.address import shown
 from scene_batch.tables.arrow_buffers import strings
 from scene_batch.tables.run_table import RunTable
+from scene_batch_report.losses import Losing, Losses
 from scene_batch_report.truth import Truth
 
-_MOST_PROBABILITIES = 1 << 26
-"""Numbers that are held where a table has the probability of each class."""
 UNKNOWN, OTHER = -1, -2
 """Instead of a class's index: it is not known; the model does not know it."""
 
@@ -38,8 +37,8 @@ class Judged:
     rank: npt.NDArray[np.int32]
     """Where in ``top_k`` the true class is, from 0; ``top_k`` where it is not in it."""
     top_k: int
-    probabilities: npt.NDArray[np.float32] | None
-    """``(photos, classes)`` where the table has all of them, else None."""
+    losses: Losses | None
+    """Where the table has the probability of every class, and there are two or more."""
     paths: Sequence[str]
     """Empty where they were not asked for."""
     unreadable: Counter[str]
@@ -64,9 +63,12 @@ class Judging:
         self._classes = table.classes
         self._index = {name: number for number, name in enumerate(self._classes)}
         self._top_k = int(table.record["settings"]["top_k"])
-        numbers = table.record["photos"] * self._top_k
-        self._whole = self._top_k == len(self._classes) and numbers <= _MOST_PROBABILITIES
-        self._parts: list[tuple[npt.NDArray[np.generic], ...]] = []
+        self._whole = self._top_k == len(self._classes) > 1
+        self._losing = Losing()
+        kinds = (np.int32, np.int32, np.float32, np.int32)
+        # What is not filled takes no memory.
+        self._columns = [np.empty(table.record["photos"], kind) for kind in kinds]
+        self._count = 0
         self._paths: list[str] = []
         self._unreadable, self._other, self._unknown = Counter[str](), Counter[str](), 0
 
@@ -105,13 +107,15 @@ class Judging:
         hits = np.flatnonzero(named == labels[row])
         rank = np.full(batch.num_rows, self._top_k, np.int32)
         rank[row[hits]] = hits - begins[row[hits]]
-        part: tuple[npt.NDArray[np.generic], ...]
-        part = (labels, named[begins].astype(np.int32), probability[begins], rank)
+        columns = (labels, named[begins], probability[begins], rank)
+        end = self._count + batch.num_rows
+        for whole, part in zip(self._columns, columns, strict=True):
+            whole[self._count : end] = part
+        self._count = end
         if self._whole:
             every = np.zeros((batch.num_rows, len(self._classes)), np.float32)
             every[row, named] = probability
-            part = (*part, every)
-        self._parts.append(part)
+            self._losing.add(labels, every)
 
     def judged(self) -> Judged:
         """All that was taken.
@@ -119,15 +123,14 @@ class Judging:
         Raises:
             SourceError: Of no photo the class is known.
         """
-        if not self._parts:
+        if not self._count:
             seen = ", ".join(map(repr, list(self._other)[:3]))
             instead = f"; {seen} are none of its classes" if seen else ""
             raise SourceError(
                 f"of no photo in {shown(self._table.name)!r} the class is known{instead}: say where"
                 " the truth is by --truth"
             )
-        columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
-        truth, said, probability, rank = columns[:4]
+        truth, said, probability, rank = (column[: self._count] for column in self._columns)
         return Judged(
             self._classes,
             truth,
@@ -135,7 +138,7 @@ class Judging:
             probability,
             rank,
             self._top_k,
-            columns[4] if self._whole else None,
+            self._losing.means(),
             self._paths,
             self._unreadable,
             self._unknown,
