@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,10 @@ from scene_batch.errors import SourceError
 from scene_batch.object_store.address import shown
 from scene_batch.tables.arrow_buffers import strings
 from scene_batch.tables.run_table import RunTable
-from scene_batch_report.losses import Losing, Losses
 from scene_batch_report.truth import Truth
+
+if TYPE_CHECKING:
+    from scene_batch_report.losses import Losses
 
 UNKNOWN, OTHER = -1, -2
 """Instead of a class's index: it is not known; the model does not know it."""
@@ -59,6 +62,8 @@ class Judging:
     """
 
     def __init__(self, table: RunTable, truth: Truth, *, keep_paths: bool = True) -> None:
+        from scene_batch_report.losses import Losing
+
         self._table, self._truth, self._keep_paths = table, truth, keep_paths
         self._classes = table.classes
         self._index = {name: number for number, name in enumerate(self._classes)}

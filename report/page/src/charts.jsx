@@ -104,12 +104,12 @@ export function Coverage({ curve, marks }) {
   const y = scale(low, 1);
   const ticks = [0, 1, 2, 3, 4].map((step) => low + ((1 - low) * step) / 4);
   const last = curve[curve.length - 1];
-  const title = `Coverage: of all photos ${percent(last.accuracy)} are right, of the surest half ${percent(middle(curve).accuracy)}`;
+  const title = `Coverage: of all photos ${percent(last.accuracy)} are right, of the surest half ${percent(nearest(curve, 0.5).accuracy)}`;
   return (
     <Frame title={title} ticks={ticks} labels={ticks.map((t) => +(t * 100).toFixed(2))} y={y} across="photos taken, the surest first, in %" up="right in %">
       <polyline class="curve" points={curve.map((point) => `${x(point.coverage)},${y(point.accuracy)}`).join(" ")} />
-      {marks.filter((mark) => mark.min_probability !== null && mark.accuracy >= low).map((mark) => (
-        <circle class="dot" key={mark.accuracy} cx={x(mark.coverage)} cy={y(mark.accuracy)} r="3.5">
+      {marks.filter((mark) => mark.min_probability !== null).map((mark) => (
+        <circle class="dot" key={mark.accuracy} cx={x(mark.coverage)} cy={y(nearest(curve, mark.coverage).accuracy)} r="3.5">
           <title>{`${percent(mark.accuracy)} are right from a probability of ${percent(mark.min_probability, 2)} on: ${percent(mark.coverage)} of the photos`}</title>
         </circle>
       ))}
@@ -117,4 +117,5 @@ export function Coverage({ curve, marks }) {
   );
 }
 
-const middle = (curve) => curve.reduce((a, b) => (Math.abs(b.coverage - 0.5) < Math.abs(a.coverage - 0.5) ? b : a));
+const nearest = (curve, coverage) =>
+  curve.reduce((a, b) => (Math.abs(b.coverage - coverage) < Math.abs(a.coverage - coverage) ? b : a));

@@ -3,10 +3,12 @@ import { useEffect, useState } from "preact/hooks";
 
 const classOf = new Map(); // photo to class name
 let past = []; // [photo, class name before or undefined]
+let steps = 0; // how many times anything has changed
 let saved = 0; // how long `past` was when it was saved last
 const watchers = new Set();
 
 function tell() {
+  steps += 1;
   for (const watcher of watchers) watcher();
 }
 
@@ -18,6 +20,7 @@ function set(photo, name) {
 export const corrections = {
   get: (photo) => classOf.get(photo),
   has: (photo) => classOf.has(photo),
+  get steps() { return steps; },
   get size() { return classOf.size; },
   get canUndo() { return past.length > 0; },
   get isSaved() { return past.length === saved; },

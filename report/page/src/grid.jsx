@@ -1,5 +1,6 @@
 // The photos as a grid, of which only the rows in sight are drawn.
 import { Virtualizer, defaultRangeExtractor, observeWindowOffset, observeWindowRect, windowScroll } from "@tanstack/virtual-core";
+import { Component } from "preact";
 import { useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
 import { data } from "./data.js";
 import { corrections, useCorrections } from "./corrections.js";
@@ -21,7 +22,7 @@ function useRows(options) {
     getScrollElement: () => window,
     initialOffset: () => window.scrollY,
     onChange: redraw,
-    overscan: 4,
+    overscan: 2,
     ...options,
   };
   const [list] = useState(() => new Virtualizer(resolved));
@@ -86,24 +87,42 @@ export function Grid({ photos, active, setActive, onOpen, onKey, focus }) {
   return (
     <div class="grid" role="list" aria-label="Photos" ref={body} style={{ height: `${list.getTotalSize()}px` }} onKeyDown={move}
       onKeyUp={(event) => event.key === " " && event.preventDefault()}>
-      {list.getVirtualItems().map((row) => (
-        <div class="row" role="presentation" key={row.key} style={{ transform: `translateY(${row.start - top}px)`, height: `${height}px`, gridTemplateColumns: `repeat(${columns}, 1fr)` }}>
-          {photos.slice(row.index * columns, (row.index + 1) * columns).map((photo, column) => {
-            const at = row.index * columns + column;
-            const corrected = corrections.get(photo);
-            return (
-              <div role="listitem" key={photo.number} aria-posinset={at + 1} aria-setsize={photos.length}>
-                <button type="button" class="card" data-photo={at} tabIndex={at === active ? 0 : -1} title={visible(photo.path)}
-                  onFocus={() => setActive(at)} onClick={() => onOpen(at)}>
-                  <span class="picture" style={{ height: `${side - 2}px` }}><Picture photo={photo} /></span>
-                  <Caption photo={photo} corrected={corrected} />
-                  <bdi class="file">{visible(fileName(photo.path))}</bdi>
-                </button>
-              </div>
-            );
-          })}
-        </div>
+      {list.getVirtualItems().map(({ key, index, start }) => (
+        <Row key={key} photos={photos} first={index * columns} columns={columns} top={start - top} side={side} steps={corrections.steps}
+          active={index === activeRow ? active : -1} setActive={setActive} onOpen={onOpen} />
       ))}
     </div>
   );
+}
+
+/** One row, which is left as it is while others come into sight. */
+class Row extends Component {
+  shouldComponentUpdate(next) {
+    return Object.keys(next).some((key) => next[key] !== this.props[key]);
+  }
+
+  render({ photos, first, columns, top, side, active, setActive, onOpen }) {
+    const style = {
+      transform: `translateY(${top}px)`,
+      height: `${side + CAPTION}px`,
+      gridTemplateColumns: `repeat(${columns}, 1fr)`,
+    };
+    return (
+      <div class="row" role="presentation" style={style}>
+        {photos.slice(first, first + columns).map((photo, column) => {
+          const at = first + column;
+          return (
+            <div role="listitem" key={photo.number} aria-posinset={at + 1} aria-setsize={photos.length}>
+              <button type="button" class="card" data-photo={at} tabIndex={at === active ? 0 : -1} title={visible(photo.path)}
+                onFocus={() => setActive(at)} onClick={() => onOpen(at)}>
+                <span class="picture" style={{ height: `${side - 2}px` }}><Picture photo={photo} /></span>
+                <Caption photo={photo} corrected={corrections.get(photo)} />
+                <bdi class="file">{visible(fileName(photo.path))}</bdi>
+              </button>
+            </div>
+          );
+        })}
+      </div>
+    );
+  }
 }
