@@ -22,25 +22,26 @@ SIZE = {"width": 1100, "height": 1000}
 QUALITY = 82
 
 
-def command(*words: str) -> None:
-    """Run ``scene-batch`` in the checkout, so that paths are short."""
+def command(folder: str, *words: str) -> None:
+    """Run ``scene-batch`` in a folder."""
     code = "from scene_batch.cli import program; program()"
-    subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", code, *words], cwd=folder, check=True)
 
 
 def main() -> None:
-    """Make the table, its page, and a picture of that."""
+    """Make the table, its page, and pictures of that."""
     with tempfile.TemporaryDirectory() as scratch:
-        table, page = f"{scratch}/preds.parquet", f"{scratch}/report.html"
-        samples = ("samples/scenes", "samples/hard")
-        command("run", *samples, "--out", table, "--top-k", "6", "--max-unreadable", "100%")
-        command("report", table, "--out", page, "--truth", "parent-folder")
-        with chromium() as browser, opened(browser, Path(page), viewport=SIZE) as found:
+        (Path(scratch) / "samples").symlink_to(ROOT / "samples")
+        table, page = "preds.parquet", Path(scratch) / "report.html"
+        options = ("--out", table, "--top-k", "6", "--max-unreadable", "100%")
+        command(scratch, "run", "samples/scenes", "samples/hard", *options)
+        command(scratch, "report", table, "--out", page.name, "--truth", "parent-folder")
+        with chromium() as browser, opened(browser, page, viewport=SIZE) as found:
             save(found.screenshot(), "report")
             found.get_by_label("Order").select_option("least")
             found.locator("#photos").evaluate("(title) => title.scrollIntoView()")
             found.locator(".card").first.focus()
-            for key in ("Space", "4", "4", "2"):
+            for key in (*"nothing", "Enter", "Space", "Space", "Space"):
                 found.keyboard.press(key)
             save(found.screenshot(), "report-photos")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +49,7 @@ def evaluate(judged: Judged) -> dict[str, Any]:
         "confusion": matrix.tolist(),
         "calibration_error": None,
         "reliability": _reliability(judged.probability, right),
-        "coverage": _coverage(judged.probability, right),
+        "coverage": _coverage(judged),
         "log_loss": None if judged.losses is None else _number(judged.losses.log_loss),
         "brier": None if judged.losses is None else _number(judged.losses.brier),
         "unreadable": dict(sorted(judged.unreadable.items())),
@@ -145,24 +145,46 @@ def _reliability(
     ]
 
 
-def _coverage(
-    probability: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]
-) -> list[dict[str, Any]]:
+class _Surest(NamedTuple):
+    """Photos in order of falling probability, cut where another probability begins.
+
+    A threshold takes all photos of one probability, or none.
+    """
+
+    photos: Ints
+    """How many are taken, ``(cuts,)``."""
+    right: Ints
+    """How many of those are right."""
+    probability: npt.NDArray[np.float32]
+    """Of the last that is taken."""
+
+    @classmethod
+    def of(cls, judged: Judged) -> _Surest:
+        """Of all photos."""
+        order = np.argsort(-judged.probability, kind="stable")
+        values = judged.probability[order]
+        ends = np.flatnonzero(np.append(values[1:] != values[:-1], [True]))
+        right = np.cumsum((judged.truth == judged.said)[order])
+        return cls(ends + 1, right[ends], values[ends])
+
+    def last(self, wanted: float) -> int | None:
+        """The cut with the most photos of which such a share is right."""
+        fitting = np.flatnonzero(self.right / self.photos >= wanted)
+        return int(fitting[-1]) if len(fitting) else None
+
+
+def _coverage(judged: Judged) -> list[dict[str, Any]]:
     """For shares of right answers, the least probability above which there are so many."""
-    order = np.argsort(-probability, kind="stable")
-    shares = np.cumsum(right[order]) / np.arange(1, len(right) + 1)
-    values = probability[order]
-    # A threshold takes all photos of one probability, or none.
-    ends = np.append(values[1:] != values[:-1], [True])
+    surest = _Surest.of(judged)
     found = []
     for wanted in RIGHT:
-        fitting = np.flatnonzero(ends & (shares >= wanted))
-        last = int(fitting[-1]) if len(fitting) else None
+        last = surest.last(wanted)
+        there = last is not None
         found.append(
             {
                 "accuracy": wanted,
-                "min_probability": None if last is None else _number(values[last]),
-                "coverage": 0.0 if last is None else _number((last + 1) / len(right)),
+                "min_probability": _number(surest.probability[last]) if there else None,
+                "coverage": _number(surest.photos[last] / len(judged.truth)) if there else 0.0,
             }
         )
     return found
@@ -170,18 +192,17 @@ def _coverage(
 
 def coverage_curve(judged: Judged, points: int = 100) -> list[dict[str, float]]:
     """The share that is right among the surest photos, for growing shares of all photos."""
-    order = np.argsort(-judged.probability, kind="stable")
-    right = np.cumsum((judged.truth == judged.said)[order])
-    values = judged.probability[order]
-    ends = np.flatnonzero(np.append(values[1:] != values[:-1], [True]))
-    wanted = np.linspace(0, len(ends) - 1, min(points, len(ends))).astype(np.int64)
+    surest = _Surest.of(judged)
+    cuts = len(surest.photos)
+    wanted = np.linspace(0, cuts - 1, min(points, cuts)).astype(np.int64).tolist()
+    wanted += [last for share in RIGHT if (last := surest.last(share)) is not None]
     return [
         {
-            "coverage": _number((end + 1) / len(right)),
-            "accuracy": _number(right[end] / (end + 1)),
-            "min_probability": _number(values[end]),
+            "coverage": _number(surest.photos[cut] / len(judged.truth)),
+            "accuracy": _number(surest.right[cut] / surest.photos[cut]),
+            "min_probability": _number(surest.probability[cut]),
         }
-        for end in ends[wanted]
+        for cut in sorted(set(wanted))
     ]
 
 

@@ -1,4 +1,4 @@
-/* made by `make page`; sources sha256:2b0301b2ffdc756a272548f7042fcf737403363dbd236af367bb8e1f3863b4b0 */
+/* made by `make page`; sources sha256:bc7ed527ddcfa2a6fa70fec947caf14b47114602c65a81ea4b3e13107f0578a0 */
 /*! @tanstack/virtual-core 3.19.11
 
 MIT License
