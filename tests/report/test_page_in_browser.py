@@ -152,23 +152,29 @@ def test_corrections_by_the_keyboard_alone_are_a_truth(page: Page, table: Path) 
     page.keyboard.press("v")
     page.keyboard.type('iolet, "dark"')
     page.keyboard.press("Enter")
+    before = _focused(page)
     page.keyboard.press("1")
+    assert _focused(page) != before
     page.keyboard.press("Control+z")
+    assert _focused(page) == before
     page.keyboard.press("Enter")
-    page.keyboard.press("2")  # in the large view, too
+    page.keyboard.press("g")  # in the large view, too
+    page.keyboard.press("Enter")
+    page.keyboard.press("2")
     page.keyboard.press("Escape")
-    assert page.get_by_label("Corrections", exact=True).inner_text().startswith("5 photos")
+    page.wait_for_selector("dialog", state="detached")
+    assert page.get_by_label("Corrections", exact=True).inner_text().startswith("6 photos")
     rows = _saved(page)
     assert rows[0] == ["path", "class"]
     paths = {row.ref.path for row in RunTable.open(str(table)).rows()}
     assert {path for path, _ in rows[1:]} <= paths
     assert {"blue", "green", 'violet, "dark"'} <= {name for _, name in rows[1:]}
-    assert len(rows) == 6
+    assert len(rows) == 7
     corrections = table.parent / "corrections.csv"
     with corrections.open("w", newline="") as out:
         csv.writer(out).writerows(rows)
     judged = judge(RunTable.open(str(table)), truth_of(str(corrections)))
-    assert len(judged.paths) + judged.other.total() == 5
+    assert len(judged.paths) + judged.other.total() == 6
     assert ", saved" in page.get_by_label("Corrections", exact=True).inner_text()
 
 
@@ -199,6 +205,25 @@ def test_names_are_text_and_corrections_keep_their_bytes(browser: Browser, tmp_p
             page.keyboard.press("1")
         found = _saved(page)[1:]
     assert found == [[row.ref.path, HOSTILE[0]] for row in rows]
+
+
+def test_odd_tables_are_drawn(browser: Browser, tmp_path: Path) -> None:
+    many = [f"c{number}" for number in range(1000)]
+    tables: dict[str, tuple[list[str], list[Any], str]] = {
+        "empty": (["a"], [], "The table has no rows."),
+        "unreadable": (["a"], [Unreadable(ImageRef("a/b"), "empty", "no")], "No photo could be"),
+        "one": (["a"], [answer("a/b", ("a", 1.0))], "No photo of known class is wrong."),
+        "many": (
+            many,
+            [answer(f"{many[n]}/b", (many[n * 7 % 1000], 0.6)) for n in range(1000)],
+            "Confusion matrix: 20 of 1,000 classes",
+        ),
+    }
+    for name, (classes, rows, words) in tables.items():
+        table = save_table(tmp_path / f"{name}.parquet", rows, classes, 1)
+        made(table, tmp_path / f"{name}.html", PARENT_FOLDER)
+        with opened(browser, tmp_path / f"{name}.html") as page:
+            assert words in page.locator("main").inner_text()
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])

@@ -30,14 +30,15 @@ export const corrections = {
     set(photo, name);
     tell();
   },
-  /** Takes the last step back, and returns its photo. */
+  /** Is told of the photo whose last step was taken back. */
+  onUndo: () => {},
   undo() {
     const step = past.pop();
-    if (step === undefined) return undefined;
+    if (step === undefined) return;
     set(...step);
     if (past.length < saved) saved = -1;
     tell();
-    return step[0];
+    corrections.onUndo(step[0]);
   },
   /** Hands the corrections to the browser as corrections.csv. */
   save() {

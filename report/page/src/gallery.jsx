@@ -30,6 +30,7 @@ export function Gallery({ filter, setFilter, asked }) {
     focus.current = !open;
     setActive(next);
   };
+  corrections.onUndo = (photo) => go(shown.indexOf(photo));
   const turn = {
     photo: shown[at],
     set(name) {
@@ -53,7 +54,7 @@ export function Gallery({ filter, setFilter, asked }) {
         <p class="empty">{photos.length > 0 ? "No photo of this page fits: reset the filter, or make the page with more --photos." : "No photos in this page."}</p>
       )}
       {open && shown[at] && (
-        <Viewer photo={shown[at]} at={at} total={shown.length} turn={turn} onMove={go} onKey={onKey} onClose={() => { focus.current = true; setOpen(false); }} />
+        <Viewer photo={shown[at]} at={at} total={shown.length} turn={turn} isPicking={begin !== null} onMove={go} onKey={onKey} onClose={() => { focus.current = true; setOpen(false); }} />
       )}
       {begin !== null && turn.photo && (
         <Picker begin={begin} of={turn.photo.path} onClose={() => { setBegin(null); focus.current = !open; }}

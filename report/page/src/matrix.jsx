@@ -13,7 +13,8 @@ function shownClasses() {
   const found = new Set();
   for (const [truth, said] of evaluation.cells) {
     const needed = [truth, said].filter((at) => !found.has(at));
-    if (found.size + needed.length > REDUCED) break;
+    if (found.size === REDUCED) break;
+    if (found.size + needed.length > REDUCED) continue;
     for (const at of needed) found.add(at);
   }
   return [...found].sort((a, b) => a - b);

@@ -7,13 +7,16 @@ import { NUMBERED, keyOf } from "./review.js";
 import { Meter } from "./summary.jsx";
 import { bytes, count, moment, percent, visible } from "./text.js";
 
-export function Viewer({ photo, at, total, turn, onMove, onKey, onClose }) {
+export function Viewer({ photo, at, total, turn, isPicking, onMove, onKey, onClose }) {
   useCorrections();
   const dialog = useRef();
   useLayoutEffect(() => { // before the next key comes
     dialog.current.showModal();
-    dialog.current.focus();
   }, []);
+  useLayoutEffect(() => { // what had the focus may be gone, and the keys are the dialog's
+    const { activeElement } = document;
+    if (!isPicking && (!dialog.current.contains(activeElement) || activeElement.disabled)) dialog.current.focus();
+  });
   const corrected = corrections.get(photo);
   const keys = (event) => {
     if (event.target.closest("input") || event.ctrlKey || event.metaKey || event.altKey) return;
