@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from made_up_tables import answer, save_table
+from scene_batch.tables.run_table import RunTable
+from scene_batch_report.page.contents import gather
 from scene_batch_report.page.sample import Balanced, Sample
+from scene_batch_report.truth import Truth
 
 CLASSES, CODES = 7, 3
 
@@ -78,3 +85,25 @@ def test_what_is_held_is_bounded_whatever_the_table() -> None:
     assert kept.seen == 1_000_000
     assert most <= 4 * 100 + (1 << 14)
     assert len(kept.numbers()) == 100
+
+
+def _peak(rows: int, truth: Truth | None, folder: Path) -> int:
+    """Bytes that Python and numpy take at most to gather a page's contents."""
+    names = ("a", "b")
+    found = (answer(f"{n}.jpg", (names[n % 2], 0.8), (names[1 - n % 2], 0.2)) for n in range(rows))
+    table = RunTable.open(str(save_table(folder / f"{rows}.parquet", found, names)))
+    gather(table, truth, 100)  # once, so that what is imported does not count
+    tracemalloc.start()
+    try:
+        assert len(gather(table, truth, 100).photos) == 100
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("truth", "bytes_a_row"), [(None, 0), (lambda path: "a", 24)])
+def test_a_page_of_many_rows_takes_the_memory_of_few(
+    truth: Truth | None, bytes_a_row: int, tmp_path: Path
+) -> None:
+    few, many = (_peak(rows, truth, tmp_path) for rows in (40_000, 80_000))
+    assert many < 1.05 * few + bytes_a_row * 40_000
