@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. They use the Python on the PATH.
 .DEFAULT_GOAL := help
-.PHONY: help install check format lint types test nightly fuzz bench docs samples locks
+.PHONY: help install check format lint types test nightly fuzz bench docs page samples locks
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,10 @@ bench: ## ours, rivals and limits side by side, about an hour: make bench PHOTOS
 docs: ## docs/commands.md and docs/model-card.md from the commands themselves
 	python docs/render_commands.py
 	scene-batch inspect --markdown > docs/model-card.md
+
+page: ## the code of report's page, from its sources, by npm
+	npm --prefix report/page ci
+	npm --prefix report/page run build
 
 samples: ## the sample photos from their script
 	python samples/render.py

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,7 @@ from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
     accuracy_score,
-    brier_score_loss,
     confusion_matrix,
-    log_loss,
     precision_recall_fscore_support,
 )
 
@@ -22,6 +21,8 @@ from scene_batch_report.judged import Judged
 
 BINS = 15
 """Of equal width, of the reliability diagram: as usual since Guo et al. 2017."""
+_PHOTOS_AT_A_TIME = 1 << 15
+Ints = npt.NDArray[np.int64]
 RIGHT = (0.95, 0.99, 0.999)
 """Shares of right answers for which the least probability is looked for."""
 
@@ -32,25 +33,25 @@ def evaluate(judged: Judged) -> dict[str, Any]:
     Log loss and Brier score need the probability of every class: they are null where the table has
     fewer (``run --top-k``).
     """
-    truth, said = judged.truth, judged.said
-    labels = np.arange(len(judged.classes))
-    right = truth == said
-    count = len(truth)
+    right = judged.truth == judged.said
+    count = len(right)
+    matrix = _confusion(judged)
     low, high = binomtest(int(right.sum()), count).proportion_ci(0.95, method="wilson")
     found: dict[str, Any] = {
         "photos": count,
-        "accuracy": _number(accuracy_score(truth, said)),
+        "accuracy": _number(accuracy_score(*_cells(matrix)[:2], sample_weight=_cells(matrix)[2])),
         "accuracy_interval": [_number(low), _number(high)],
         "top_k_accuracy": {
             str(k + 1): _number(np.mean(judged.rank <= k)) for k in range(judged.top_k)
         },
-        "per_class": _per_class(judged),
-        **_averages(judged),
-        "confusion": confusion_matrix(truth, said, labels=labels).tolist(),
+        "per_class": _per_class(matrix, judged.classes),
+        **_averages(matrix),
+        "confusion": matrix.tolist(),
         "calibration_error": None,
         "reliability": _reliability(judged.probability, right),
-        "coverage": _coverage(judged.probability, right),
-        **_losses(judged),
+        "coverage": _coverage(judged),
+        "log_loss": None if judged.losses is None else _number(judged.losses.log_loss),
+        "brier": None if judged.losses is None else _number(judged.losses.brier),
         "unreadable": dict(sorted(judged.unreadable.items())),
         "truth_unknown": judged.unknown,
         "truth_other": dict(sorted(judged.other.items())),
@@ -61,31 +62,55 @@ def evaluate(judged: Judged) -> dict[str, Any]:
     return found
 
 
-def _per_class(judged: Judged) -> dict[str, dict[str, Any]]:
+def _confusion(judged: Judged) -> Ints:
+    """Photos by true class and by class said, counted some at a time."""
     labels = np.arange(len(judged.classes))
+    matrix = np.zeros((len(labels), len(labels)), np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a model of one class
+        for begin in range(0, len(judged.truth), _PHOTOS_AT_A_TIME):
+            some = slice(begin, begin + _PHOTOS_AT_A_TIME)
+            matrix += confusion_matrix(judged.truth[some], judged.said[some], labels=labels)
+    return matrix
+
+
+def _cells(matrix: Ints) -> tuple[Ints, Ints, Ints]:
+    """A confusion matrix as scikit-learn takes samples: true class, class said, and weight."""
+    truth, said = np.nonzero(matrix)
+    return truth, said, matrix[truth, said]
+
+
+def _per_class(matrix: Ints, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    truth, said, weight = _cells(matrix)
     rows = precision_recall_fscore_support(
-        judged.truth, judged.said, labels=labels, zero_division=0.0
+        truth, said, labels=np.arange(len(classes)), sample_weight=weight, zero_division=0.0
     )
-    said = np.bincount(judged.said, minlength=len(labels))
+    counts = matrix.sum(axis=0)
     return {
         name: {
             "precision": _number(rows[0][index]),
             "recall": _number(rows[1][index]),
             "f1": _number(rows[2][index]),
             "photos": int(rows[3][index]),
-            "said": int(said[index]),
+            "said": int(counts[index]),
         }
-        for index, name in enumerate(judged.classes)
+        for index, name in enumerate(classes)
     }
 
 
-def _averages(judged: Judged) -> dict[str, Any]:
+def _averages(matrix: Ints) -> dict[str, Any]:
     """Over the classes that occur, each alike or by its number of photos."""
     found = {}
-    there = np.unique(judged.truth)
+    truth, said, weight = _cells(matrix)
+    there = np.unique(truth)
     for average in ("macro", "weighted"):
         precision, recall, f1, _ = precision_recall_fscore_support(
-            judged.truth, judged.said, labels=there, average=average, zero_division=0.0
+            truth,
+            said,
+            labels=there,
+            average=average,
+            sample_weight=weight,
+            zero_division=0.0,
         )
         values = {"precision": precision, "recall": recall, "f1": f1}
         found[average] = {name: _number(value) for name, value in values.items()}
@@ -97,10 +122,17 @@ def _reliability(
 ) -> list[dict[str, Any]]:
     """Bins of equal width by probability, those without photos left out."""
     edges = np.linspace(0, 1, BINS + 1)
-    shares, means = calibration_curve(right, probability, n_bins=BINS, pos_label=True)
-    # Its own rule: a probability on an edge is in the bin below.
-    bins = np.searchsorted(edges[1:-1], probability.astype(np.float64))
-    counts = np.bincount(bins, minlength=BINS)
+    counts, sums = np.zeros(BINS, np.int64), np.zeros((2, BINS))
+    for begin in range(0, len(right), _PHOTOS_AT_A_TIME):
+        some = slice(begin, begin + _PHOTOS_AT_A_TIME)
+        means = calibration_curve(right[some], probability[some], n_bins=BINS, pos_label=True)
+        # Its own rule: a probability on an edge is in the bin below.
+        bins = np.searchsorted(edges[1:-1], probability[some].astype(np.float64))
+        here = np.bincount(bins, minlength=BINS)
+        sums[:, here > 0] += np.array(means) * here[here > 0]
+        counts += here
+    filled = np.flatnonzero(counts)
+    shares, means = sums[:, filled] / counts[filled]
     return [
         {
             "from": _number(edges[index]),
@@ -109,47 +141,69 @@ def _reliability(
             "probability": _number(mean),
             "accuracy": _number(share),
         }
-        for index, share, mean in zip(np.flatnonzero(counts), shares, means, strict=True)
+        for index, share, mean in zip(filled, shares, means, strict=True)
     ]
 
 
-def _coverage(
-    probability: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]
-) -> list[dict[str, Any]]:
+class _Surest(NamedTuple):
+    """Photos in order of falling probability, cut where another probability begins.
+
+    A threshold takes all photos of one probability, or none.
+    """
+
+    photos: Ints
+    """How many are taken, ``(cuts,)``."""
+    right: Ints
+    """How many of those are right."""
+    probability: npt.NDArray[np.float32]
+    """Of the last that is taken."""
+
+    @classmethod
+    def of(cls, judged: Judged) -> _Surest:
+        """Of all photos."""
+        order = np.argsort(-judged.probability, kind="stable")
+        values = judged.probability[order]
+        ends = np.flatnonzero(np.append(values[1:] != values[:-1], [True]))
+        right = np.cumsum((judged.truth == judged.said)[order])
+        return cls(ends + 1, right[ends], values[ends])
+
+    def last(self, wanted: float) -> int | None:
+        """The cut with the most photos of which such a share is right."""
+        fitting = np.flatnonzero(self.right / self.photos >= wanted)
+        return int(fitting[-1]) if len(fitting) else None
+
+
+def _coverage(judged: Judged) -> list[dict[str, Any]]:
     """For shares of right answers, the least probability above which there are so many."""
-    order = np.argsort(-probability, kind="stable")
-    shares = np.cumsum(right[order]) / np.arange(1, len(right) + 1)
-    values = probability[order]
-    # A threshold takes all photos of one probability, or none.
-    ends = np.append(values[1:] != values[:-1], [True])
+    surest = _Surest.of(judged)
     found = []
     for wanted in RIGHT:
-        fitting = np.flatnonzero(ends & (shares >= wanted))
-        last = int(fitting[-1]) if len(fitting) else None
+        last = surest.last(wanted)
+        there = last is not None
         found.append(
             {
                 "accuracy": wanted,
-                "min_probability": None if last is None else _number(values[last]),
-                "coverage": 0.0 if last is None else _number((last + 1) / len(right)),
+                "min_probability": _number(surest.probability[last]) if there else None,
+                "coverage": _number(surest.photos[last] / len(judged.truth)) if there else 0.0,
             }
         )
     return found
 
 
-def _losses(judged: Judged) -> dict[str, Any]:
-    if judged.probabilities is None or len(judged.classes) < 2:  # noqa: PLR2004
-        return {"log_loss": None, "brier": None}
-    labels = np.arange(len(judged.classes))
-    values = judged.probabilities.astype(np.float64)
-    values /= values.sum(axis=1, keepdims=True)
-    if len(labels) == 2:  # noqa: PLR2004 - scikit-learn takes the second class alone
-        brier = brier_score_loss(judged.truth, values[:, 1], labels=labels, scale_by_half=False)
-    else:
-        brier = brier_score_loss(judged.truth, values, labels=labels, scale_by_half=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of rows that do not sum to one by a bit
-        loss = log_loss(judged.truth, values, labels=labels)
-    return {"log_loss": _number(loss), "brier": _number(brier)}
+def coverage_curve(judged: Judged, points: int = 100) -> list[dict[str, float]]:
+    """The share that is right among the surest photos, for growing shares of all photos."""
+    surest = _Surest.of(judged)
+    cuts = len(surest.photos)
+    wanted = np.linspace(0, cuts - 1, min(points, cuts)).astype(np.int64).tolist()
+    wanted += [last for share in RIGHT if (last := surest.last(share)) is not None]
+    return [
+        {
+            "coverage": _number(surest.photos[cut] / len(judged.truth)),
+            "accuracy": _number(surest.right[cut] / surest.photos[cut]),
+            "min_probability": _number(surest.probability[cut]),
+        }
+        for cut in sorted(set(wanted))
+    ]
 
 
 def compare(a: Judged, b: Judged) -> dict[str, Any]:

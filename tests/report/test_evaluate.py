@@ -22,7 +22,7 @@ from scene_batch_report.evaluation import compare, evaluate
 from scene_batch_report.figures_text import against_in_words, in_words
 from scene_batch_report.judged import Judged, judge
 from scene_batch_report.truth import PARENT_FOLDER, truth_of
-from support import save_photo, save_shade, scene_batch
+from support import rows_of, save_photo, save_shade, scene_batch
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,6 @@ def test_the_figures_are_scikit_learns(table: Path) -> None:
     judged = _judged(table)
     found = evaluate(judged)
     truth, said = judged.truth, judged.said
-    assert judged.probabilities is not None
     report = sklearn.metrics.classification_report(
         truth, said, target_names=judged.classes, output_dict=True, zero_division=0
     )
@@ -65,17 +64,24 @@ def test_the_figures_are_scikit_learns(table: Path) -> None:
         assert each["photos"] == report[name]["support"]
     assert found["macro"]["f1"] == pytest.approx(report["macro avg"]["f1-score"], abs=1e-6)
     assert found["weighted"]["recall"] == pytest.approx(report["weighted avg"]["recall"], abs=1e-6)
-    whole = judged.probabilities.astype(float)
+    whole = _probabilities(table, judged)
     loss = sklearn.metrics.log_loss(truth, whole / whole.sum(axis=1, keepdims=True))
     assert found["log_loss"] == pytest.approx(loss, abs=1e-4)
     ideal = np.eye(3)[truth]
-    brier = ((judged.probabilities - ideal) ** 2).sum(axis=1).mean()
+    brier = ((whole - ideal) ** 2).sum(axis=1).mean()
     assert found["brier"] == pytest.approx(brier, abs=1e-4)
     assert np.array(found["confusion"]).sum() == found["photos"] == len(truth)
-    order = np.argsort(-judged.probabilities, axis=1, kind="stable")[:, :2]  # ties as in a run
+    order = np.argsort(-whole, axis=1, kind="stable")[:, :2]  # ties as in a run
     assert found["top_k_accuracy"]["2"] == pytest.approx((truth == order.T).any(0).mean(), abs=1e-6)
     low, high = found["accuracy_interval"]
     assert 0 <= low < found["accuracy"] < high <= 1
+
+
+def _probabilities(table: Path, judged: Judged) -> np.ndarray:
+    """Of every class, of the photos that are judged."""
+    tops = {row["path"]: row["top_k"] for row in rows_of(table)}
+    said = [{top["class"]: top["probability"] for top in tops[path]} for path in judged.paths]
+    return np.array([[each[name] for name in judged.classes] for each in said])
 
 
 def test_what_is_not_judged_is_counted(table: Path) -> None:
@@ -99,7 +105,7 @@ def _made_up(truth: list[int], said: list[int], probability: list[float]) -> Jud
 _EMPTY: dict[str, Any] = {
     "classes": ["a", "b"],
     "top_k": 1,
-    "probabilities": None,
+    "losses": None,
     "unreadable": {},
     "unknown": 0,
     "other": {},

@@ -39,6 +39,9 @@ COMMANDS = {
     "evaluate": Entry(
         "scene_batch_report.cli.evaluate", "Say how good a table is, by known classes.", "report"
     ),
+    "report": Entry(
+        "scene_batch_report.cli.report", "Make a table into a page to look at.", "report"
+    ),
     "inspect": Entry("scene_batch.cli.inspect", "Show a model file's card."),
     "verify": Entry("scene_batch.cli.verify", "Prove a model file on this device."),
     "bench": Entry("scene_batch.cli.bench", "Find the fastest settings on this device."),

@@ -262,6 +262,11 @@ def _scale(room: float) -> int:
     return next((scale for scale in _SCALES if scale <= room), 1)
 
 
+def is_sideways(image: Image.Image) -> bool:
+    """Whether a photo that is loaded is turned by a right angle as its EXIF says."""
+    return _exif_orientation(image) in _SIDEWAYS
+
+
 def _exif_orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where the EXIF block is damaged: the photo still counts."""
     try:

@@ -107,9 +107,16 @@ class RunTable:
 
     def rows(self) -> Iterator[Row]:
         """Its rows in order."""
+        for batch in self.record_batches():
+            yield from to_rows(batch)
+
+    def record_batches(self) -> Iterator[pa.RecordBatch]:
+        """Its rows in order as ``tables/schema.py``'s columns, some thousands at a time.
+
+        Each batch's dictionary of ``class`` may be another one.
+        """
         for file in self._files:
-            for batch in batches(file, _ROWS_AT_A_TIME):
-                yield from to_rows(batch)
+            yield from batches(file, _ROWS_AT_A_TIME)
 
 
 def _files(path: Path) -> tuple[Path, ...]:
