@@ -27,7 +27,7 @@ _NOT_ALL = 3
 )
 @click.option("--xmp", is_flag=True, help="Write class and probability into sidecars (a.jpg.xmp).")
 @click.option("--undo", type=_FOLDER, help="Take back what was sorted into a folder.")
-def command(  # noqa: PLR0913, PLR0917 - click's way
+def command(
     preds: str | None,
     to: Path | None,
     dry_run: bool,
@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913, PLR0917 - click's way
     _sort(preds, to, dry_run=dry_run, how=how or "link", min_probability=min_probability, xmp=xmp)
 
 
-def _sort(  # noqa: PLR0913 - the command's
+def _sort(
     preds: str, to: Path, *, dry_run: bool, how: str, min_probability: float, xmp: bool
 ) -> None:
     from scene_batch.tables.run_table import RunTable
