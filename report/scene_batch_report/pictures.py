@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,19 @@ _MOST_CLASSES = 30
 """More classes than these are drawn without their names and numbers."""
 
 
-def draw(found: Mapping[str, Any], classes: list[str], folder: Path) -> list[Path]:
+def draw(
+    found: Mapping[str, Any],
+    coverage: Sequence[Mapping[str, float]],
+    classes: list[str],
+    folder: Path,
+) -> list[Path]:
     """Draw the pictures into a folder, and return their paths."""
     mpl.use("agg")
     with mpl.rc_context({"text.parse_math": False}):  # a class may be called $x$
         return [
             _confusion(found, classes, folder / "confusion.png"),
             _reliability(found, folder / "reliability.png"),
+            _coverage(coverage, folder / "coverage.png"),
         ]
 
 
@@ -60,6 +66,17 @@ def _reliability(found: Mapping[str, Any], path: Path) -> Path:
     )
     axes.set(xlabel="probability", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
     axes.legend()
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+    return path
+
+
+def _coverage(curve: Sequence[Mapping[str, float]], path: Path) -> Path:
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
+    axes.plot([each["coverage"] for each in curve], [each["accuracy"] for each in curve])
+    axes.set(xlabel="share of the photos, surest first", ylabel="share that is right", xlim=(0, 1))
     figure.savefig(path, dpi=100)
     plt.close(figure)
     return path

@@ -13,8 +13,8 @@ Truth = Callable[[str], str | None]
 """The class of a photo by its path; None where it is not known."""
 
 
-def truth_of(said: str) -> Truth:
-    """Where the truth comes from.
+def truth_of(*said: str) -> Truth:
+    """Where the truth comes from; of several, the last one that knows a photo is believed.
 
     Args:
         said: ``parent-folder``; a CSV or Parquet table with the columns ``path`` and ``class``; or
@@ -24,6 +24,13 @@ def truth_of(said: str) -> Truth:
         UsageError: It is none of these.
         SourceError: The table cannot be read.
     """
+    truths = [_truth_of(each) for each in reversed(said)]
+    if len(truths) == 1:
+        return truths[0]
+    return lambda path: next(filter(None, (truth(path) for truth in truths)), None)
+
+
+def _truth_of(said: str) -> Truth:
     if said == PARENT_FOLDER:
         return _parent_folder
     if "(?P<class>" in said:

@@ -157,6 +157,17 @@ def test_the_truth_of_a_table_and_of_a_pattern(table: Path, tmp_path: Path) -> N
     assert (by_pattern.truth == judged.truth).all()
 
 
+def test_corrections_go_before_the_folder(table: Path, tmp_path: Path) -> None:
+    judged = _judged(table)
+    wrong = int(np.flatnonzero(judged.truth != judged.said)[0])
+    corrected = judged.classes[judged.said[wrong]]
+    (tmp_path / "c.csv").write_text(f"path,class\r\n{judged.paths[wrong]},{corrected}\r\n")
+    truth = truth_of(PARENT_FOLDER, str(tmp_path / "c.csv"))
+    again = judge(RunTable.open(str(table)), truth)
+    assert len(again.truth) == len(judged.truth)
+    assert (again.truth == again.said).sum() == (judged.truth == judged.said).sum() + 1
+
+
 def _pairs(judged: Judged) -> list[tuple[str, int]]:
     return list(zip(judged.paths, judged.truth.tolist(), strict=True))
 
@@ -187,7 +198,7 @@ def test_the_command_leaves_figures_and_pictures(table: Path, tmp_path: Path) ->
     metrics = json.loads((tmp_path / "f" / "metrics.json").read_text())
     assert f"accuracy {metrics['accuracy']:.4f} (95 %:" in done.stdout.decode()
     assert metrics["against"]["other_class"] == 0
-    for name in ("confusion.png", "reliability.png"):
+    for name in ("confusion.png", "reliability.png", "coverage.png"):
         assert (tmp_path / "f" / name).read_bytes()[:4] == b"\x89PNG"
 
 

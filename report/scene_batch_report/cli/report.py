@@ -15,6 +15,7 @@ _PHOTOS, _THUMBNAIL = 1_200, 160
 @click.option("--out", required=True, metavar="PAGE.html", help="The page.")
 @click.option(
     "--truth",
+    multiple=True,
     metavar="parent-folder|FILE|PATTERN",
     help="Where the classes are known from, as in `evaluate`; without it nothing is judged.",
 )
@@ -45,7 +46,7 @@ _PHOTOS, _THUMBNAIL = 1_200, 160
 def command(
     preds: str,
     out: str,
-    truth: str | None,
+    truth: tuple[str, ...],
     photos: int,
     thumbnails: bool,
     thumbnail_size: int,
@@ -68,7 +69,7 @@ def command(
     from scene_batch_report.truth import truth_of
 
     page = check_page(out, overwrite=overwrite)
-    known = None if truth is None else truth_of(truth)
+    known = truth_of(*truth) if truth else None
     show = Show(photos, thumbnail_size if thumbnails else None, model)
     made = make_page(RunTable.open(preds), page, known, show, complain)
     say(f"{out}: {made.size / 1e6:.1f} MB; {made.how}")
