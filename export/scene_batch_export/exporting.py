@@ -75,7 +75,8 @@ def export(wish: Wish, say: Callable[[str], None]) -> None:
     check_place(wish.out, overwrite=wish.overwrite)
     run = RunFolder.open(wish.run)
     model = _load(run)
-    _, pixels, class_indices = run_photos.labelled(run)
+    compared = run_photos.labelled(run)
+    pixels, class_indices = compared.pixels, compared.class_indices
     card = _card(run, wish)
     with workshop() as folder:
         file = folder / "model.onnx"

@@ -55,14 +55,19 @@ def figures_on_test(
     """The file's own figures on photos that had no part in making it."""
     probabilities = outputs(model, card, test.pixels, workshop)
     found = figures(probabilities, test.class_indices, card.classes, top_k)
-    return {"data": test.name, "date": datetime.now(UTC).date().isoformat()} | found
+    about: dict[str, Any] = {"data": test.name, "date": datetime.now(UTC).date().isoformat()}
+    if test.near_copies:
+        about["near_copies_left_out"] = test.near_copies
+    return about | found
 
 
 def in_words(found: Mapping[str, Any]) -> str:
     """What ``figures_on_test`` found, as one line."""
     low, high = found["accuracy_interval"]
+    near = found.get("near_copies_left_out")
+    without = f" (without {near} near copies of the run's photos)" if near else ""
     return (
-        f"{found['data']}, {found['photos']} photos: accuracy {found['accuracy']:.4f}"
+        f"{found['data']}, {found['photos']} photos{without}: accuracy {found['accuracy']:.4f}"
         f" (95 %: {low:.4f} to {high:.4f}), calibration error {found['calibration_error']:.4f}"
     )
 

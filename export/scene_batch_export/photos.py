@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -37,10 +36,12 @@ class LabelledPixels(NamedTuple):
     pixels: list[Pixels]
     class_indices: npt.NDArray[np.int64]
     """``(photos,)``."""
+    near_copies: int = 0
+    """Of photos that were trained on, which were left out."""
 
 
 def labelled_folder(
-    folder: Path, classes: Sequence[str], preprocess: Preprocess, known: Collection[str] = ()
+    folder: Path, classes: Sequence[str], preprocess: Preprocess, without: Collection[str] = ()
 ) -> LabelledPixels:
     """The photos of a folder with a folder for each class.
 
@@ -48,15 +49,13 @@ def labelled_folder(
         folder: Its folders are named as classes.
         classes: The model's, in index order.
         preprocess: The model's.
-        known: Paths, links resolved, of photos that were trained on, which test nothing.
+        without: Paths of photos that are left out.
 
     Raises:
-        TrainingError: A photo cannot be read or is a known one, or a class is not the model's.
+        TrainingError: A photo cannot be read, or a class is not the model's.
     """
     members, names = find_photos(folder)
-    trained = next((m.ref.path for m in members if os.path.realpath(m.ref.path) in known), None)
-    if trained is not None:
-        raise TrainingError(f"{trained!r} is one of the run's own photos, and tests nothing")
+    members = [member for member in members if member.ref.path not in without]
     pixels, indices = [], []
     for member in members:
         name = names[member.class_index]
@@ -67,7 +66,7 @@ def labelled_folder(
             raise TrainingError(f"{member.ref.path!r} cannot be read; take it out of the test")
         pixels.append(photo)
         indices.append(classes.index(name))
-    return LabelledPixels(folder.name, pixels, np.array(indices, np.int64))
+    return LabelledPixels(folder.name, pixels, np.array(indices, np.int64), len(without))
 
 
 def of_folder(folder: Path) -> list[ImageRef]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from scene_batch_export.photos import (
     loaded,
     of_folder,
 )
+from scene_batch_export.unseen import near_copies
 from scene_batch_train.run_folder import RunFolder
 from scene_batch_train.splitting import TRAIN, VALIDATION, read_split
 
@@ -51,13 +51,13 @@ def labelled(run: RunFolder) -> LabelledPixels:
 
 
 def for_test(run: RunFolder, folder: Path) -> LabelledPixels:
-    """The photos of a folder of class folders; TrainingError where one is the run's own."""
-    own = {
-        os.path.realpath(ref.path)
-        for part in (TRAIN, VALIDATION)
-        for ref, _ in read_split(run.split, part)
-    }
-    return labelled_folder(folder, run.read_classes(), run.read_preprocess(), own)
+    """The photos of a folder of class folders, without near copies of the run's own.
+
+    Raises:
+        TrainingError: Some are the run's own or copies of these, or near copies are many.
+    """
+    without = near_copies(run, folder)
+    return labelled_folder(folder, run.read_classes(), run.read_preprocess(), without)
 
 
 def for_calibration(run: RunFolder, folder: Path | None) -> list[Pixels]:

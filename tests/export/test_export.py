@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from scene_batch.classifier import Classifier
 from scene_batch.errors import (
@@ -33,6 +34,7 @@ from scene_batch_export.exporting import Wish, export
 from scene_batch_export.parity import compare
 from scene_batch_train.run_folder import RunFolder
 from sharing import shared
+from small import SIDE
 from support import SCENES, scene_batch
 
 
@@ -102,32 +104,59 @@ def test_fp16_takes_and_gives_what_fp32_does(
     assert Session.open(path).card.metrics["exported"]["fp16"]["agreement"] == 1
 
 
+def _save_test_photos(folder: Path) -> Path:
+    """Four photos of each class that no run has seen."""
+    random = np.random.default_rng(33)
+    for name, low, high in (("bright", 140, 256), ("dark", 0, 120)):
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            pixels = random.integers(low, high, (SIDE, SIDE, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
 def test_figures_of_test_photos_are_the_exported_file_s_own(
     tiny_run: RunFolder, labelled: Path, tmp_path: Path
 ) -> None:
-    for name in ("bright", "dark"):
-        for photo in sorted((labelled / name).glob("*.png"))[:4]:
-            (tmp_path / "test" / name).mkdir(parents=True, exist_ok=True)
-            shutil.copy(photo, tmp_path / "test" / name)
-    said: list[str] = []
+    test, said = _save_test_photos(tmp_path / "test"), list[str]()
     path = tmp_path / "m.onnx"
-    export(Wish(tiny_run.path, path, test=tmp_path / "test"), said.append)
+    export(Wish(tiny_run.path, path, test=test), said.append)
     found = Session.open(path).card.metrics["test"]
     assert found["photos"] == 8
     low, high = found["accuracy_interval"]
     assert 0 <= low <= found["accuracy"] <= high <= 1
-    rows = Classifier.load(path).classify(sorted((tmp_path / "test").rglob("*.png")))
+    rows = Classifier.load(path).classify(sorted(test.rglob("*.png")))
     right = [
         isinstance(row, Prediction) and row.top[0].class_name == Path(row.ref.path).parent.name
         for row in rows
     ]
     assert found["accuracy"] == np.mean(right)
     assert said[-1].startswith(f"test, 8 photos: accuracy {found['accuracy']:.4f} (95 %: ")
-    with pytest.raises(TrainingError, match="one of the run's own photos"):
-        export(Wish(tiny_run.path, tmp_path / "n.onnx", test=labelled), _nothing)
-    (tmp_path / "test" / "bright").rename(tmp_path / "test" / "other")
+
+
+def test_photos_that_were_trained_on_test_nothing(
+    tiny_run: RunFolder, labelled: Path, tmp_path: Path
+) -> None:
+    test = _save_test_photos(tmp_path / "test")
+    with pytest.raises(TrainingError, match="one of the run's own photos, which test nothing"):
+        run_photos.for_test(tiny_run, labelled)
+    shutil.copy(labelled / "dark" / "00.png", test / "dark" / "new-name.png")
+    with pytest.raises(TrainingError, match=r"new-name.png' is a copy of the run's '.*00.png'"):
+        run_photos.for_test(tiny_run, test)
+    (test / "dark" / "new-name.png").unlink()
+    for number, near in enumerate(("00", "02")):
+        photo = Image.open(labelled / "dark" / f"{near}.png")
+        photo.point(lambda value: value + 3).save(test / "dark" / f"near{number}.png")
+        if number:
+            with pytest.raises(TrainingError, match=r"2 of 10 photos, .*near0.png.* near copies"):
+                run_photos.for_test(tiny_run, test)
+        else:
+            found = run_photos.for_test(tiny_run, test)
+            assert (len(found.pixels), found.near_copies) == (8, 1)
+    (test / "dark" / "near1.png").unlink()
+    (test / "bright").rename(test / "other")
     with pytest.raises(TrainingError, match="'other' is no class of"):
-        export(Wish(tiny_run.path, tmp_path / "n.onnx", test=tmp_path / "test"), _nothing)
+        run_photos.for_test(tiny_run, test)
 
 
 def test_the_card_is_a_page_for_people(tiny_run: RunFolder, labelled: Path, tmp_path: Path) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from scene_batch.errors import OutputBusyError, TrainingError
 from scene_batch_train.continuing import Backup, Commit, KeepBest, Patience
+from scene_batch_train.data_set import prepare
 from scene_batch_train.recipe import Recipe
 from scene_batch_train.run_folder import RunFolder
+from scene_batch_train.splitting import VALIDATION
 from scene_batch_train.training import train
 from scene_batch_train.watching import Watch
+from small import small_recipe
 
 
 class _Stop(Exception):
@@ -73,6 +78,22 @@ def test_a_run_that_began_before_networks_had_a_size_goes_on_as_the_whole_one(
     with pytest.raises(TrainingError, match="unfinished run with another recipe"):
         run.write_config(Recipe(middle_blocks=2), {"photos": 1}, None)
     run.write_config(Recipe(), {"photos": 1}, None)
+
+
+def test_changed_validation_photos_are_noticed(labelled: Path, tmp_path: Path) -> None:
+    photos = Path(shutil.copytree(labelled, tmp_path / "photos"))
+    recipe = small_recipe()
+    data, run = prepare(photos, recipe), RunFolder(tmp_path)
+    run.write_config(recipe, data.description)
+    held = next(Path(ref.path) for ref, _, part in data.rows if part == VALIDATION)
+    other = Image.open(held).rotate(90)
+    other.save(held)
+    with pytest.raises(TrainingError, match="unfinished run with another data"):
+        run.write_config(recipe, prepare(photos, recipe).description)
+    config = json.loads(run.config.read_text())
+    del config["data"]["validation_sha256"]  # as runs of before have it
+    run.config.write_text(json.dumps(config))
+    run.write_config(recipe, data.description)
 
 
 def test_a_kill_while_an_epoch_is_saved_makes_it_be_done_again(tmp_path: Path) -> None:

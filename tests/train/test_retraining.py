@@ -162,6 +162,37 @@ def test_corrections_take_the_place_of_what_they_correct(
     assert len(seen[0].validation.pixels) == 40 + 5
 
 
+@pytest.mark.parametrize("named", ["as it is", "otherwise", "as a copy"])
+def test_corrected_validation_photos_stay_held_back(
+    named: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = [ref.path for ref, _ in read_split(RunFolder(run).split, VALIDATION)][:20]
+    names = {ref.path: name for ref, name in read_split(RunFolder(run).split, VALIDATION)}
+    rows = ["path,class"]
+    for path in held:
+        said = path
+        if named == "otherwise":
+            said = f"{Path(path).parent}/../{Path(path).parent.name}/{Path(path).name}"
+        if named == "as a copy":
+            said = str(tmp_path / f"{names[path]}-{Path(path).name}")
+            shutil.copy(path, said)
+        rows.append(f"{said},{'left' if names[path] == 'right' else 'right'}")
+    (tmp_path / "c.csv").write_text("\n".join(rows))
+    seen: list[DataSet] = []
+
+    def stop(_: RunFolder, data: DataSet, *__: object) -> None:
+        seen.append(data)
+        raise _Trained
+
+    monkeypatch.setattr(retraining, "fill", stop)
+    with pytest.raises(_Trained):
+        retrain(run, tmp_path / "c.csv", least=20)
+    parts = Counter(part for _, _, part in seen[0].rows)
+    assert parts == {TRAIN: 120, VALIDATION: 40}
+    if named != "as a copy":
+        assert {ref.path for ref, _, part in seen[0].rows if part == VALIDATION} == set(names)
+
+
 def test_photos_that_the_run_has_are_not_new(run: Path, tmp_path: Path, trained: Path) -> None:
     shutil.copytree(trained.parent / "photos", tmp_path / "copies")
     for source in (trained.parent / "photos", tmp_path / "copies"):

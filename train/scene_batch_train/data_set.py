@@ -77,7 +77,11 @@ def prepare(folder: Path, recipe: Recipe) -> DataSet:
         train=train,
         validation=validation,
         rows=[(p.ref, classes[p.class_index], part_of.get(p.ref.path, UNREADABLE)) for p in found],
-        description={"folder": folder.name, "sha256": fingerprint(train)},
+        description={
+            "folder": folder.name,
+            "sha256": fingerprint(train),
+            "validation_sha256": fingerprint(validation),
+        },
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +71,7 @@ def extend(run: RunFolder, added: Path, recipe: Recipe, least: int) -> Extended:
     seen = survey([member.photo for member in members.values()])
     check_readable(seen, len(members), recipe.max_unreadable)
     read = [members[photo.ref.path] for photo in seen.photos]
-    kept = _without_known(seen, read)
+    read, kept = _without_known(seen, read)
     count = sum(read[index].part is None for index in kept)
     if count < least:
         raise TrainingError(
@@ -99,6 +101,7 @@ def extend(run: RunFolder, added: Path, recipe: Recipe, least: int) -> Extended:
         description={
             "folder": run.read_config()["data"]["folder"],
             "sha256": fingerprint(train),
+            "validation_sha256": fingerprint(validation),
             "added": added.name,
             "new": count,
         },
@@ -113,32 +116,43 @@ def extend(run: RunFolder, added: Path, recipe: Recipe, least: int) -> Extended:
 def _members(
     run: RunFolder, given: Sequence[LabelledPhoto], classes: Sequence[str]
 ) -> dict[str, _Member]:
-    """The run's photos and the given ones, by path; a corrected one is new."""
-    members = {}
+    """The run's photos and the given ones, by path; a corrected one is new.
+
+    It keeps its old path, by whatever other one it is named.
+    """
+    members, path_of = {}, {}
     for part in (TRAIN, VALIDATION):
         for ref, name in read_split(run.split, part):
             members[ref.path] = _Member(LabelledPhoto(ref, classes.index(name)), part)
+            path_of[os.path.realpath(ref.path)] = ref.path
     for photo in given:
-        old = members.get(photo.ref.path)
+        path = path_of.get(os.path.realpath(photo.ref.path), photo.ref.path)
+        old = members.get(path)
         if old is None or old.photo.class_index != photo.class_index:
-            members.pop(photo.ref.path, None)  # so that the new ones come last
-            held = old is not None and old.part == VALIDATION
-            members[photo.ref.path] = _Member(photo, held_before=held)
+            members.pop(path, None)  # so that the new ones come last
+            held = old is not None and (old.held_before or old.part == VALIDATION)
+            corrected = dataclasses.replace(photo, ref=dataclasses.replace(photo.ref, path=path))
+            members[path] = _Member(corrected, held_before=held)
     return members
 
 
-def _without_known(seen: Survey, members: Sequence[_Member]) -> npt.NDArray[np.int64]:
-    """The members to keep: of an old photo and a new one with the same bytes, only one.
+def _without_known(
+    seen: Survey, members: Sequence[_Member]
+) -> tuple[list[_Member], npt.NDArray[np.int64]]:
+    """The members, and which to keep: of an old photo and a new one with the same bytes, only one.
 
-    With the same class the new one is not new; with another it corrects the old one.
+    With the same class the new one is not new; with another it corrects the old one, and stays
+    where that was.
     """
-    keep = np.ones(len(members), bool)
+    keep, corrected = np.ones(len(members), bool), list(members)
     for first, second in seen.identical:  # the old ones come first
         old, new = members[first], members[second]
         if old.part is not None and new.part is None:
             same = old.photo.class_index == new.photo.class_index
             keep[second if same else first] = False
-    return np.flatnonzero(keep)
+            if not same and old.part == VALIDATION:
+                corrected[second] = dataclasses.replace(new, held_before=True)
+    return corrected, np.flatnonzero(keep)
 
 
 def _parts(members: Sequence[_Member], groups: npt.NDArray[np.int64], seed: int) -> list[str]:

@@ -214,6 +214,8 @@ class RunFolder:
         if not self.config.exists():
             return None
         found = self.read_config()
+        if config["data"].keys() >= found["data"].keys():  # of before: it says less of them
+            found["data"] = {**config["data"], **found["data"]}
         return next((part for part in config if found.get(part) != config[part]), None)
 
     def read_config(self) -> dict[str, Any]:
