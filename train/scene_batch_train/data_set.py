@@ -16,7 +16,7 @@ from tqdm import tqdm
 from scene_batch.errors import TrainingError
 from scene_batch.model.card import is_class_name
 from scene_batch.records import ImageRef
-from scene_batch_train import photos
+from scene_batch_train import inventory, photos
 from scene_batch_train.photos import LabelledPhoto, PhotoSet
 from scene_batch_train.recipe import Recipe
 from scene_batch_train.splitting import TRAIN, UNREADABLE, VALIDATION, split
@@ -62,10 +62,15 @@ def prepare(folder: Path, recipe: Recipe) -> DataSet:
     Raises:
         TrainingError: There are too few, or too many that are unreadable.
     """
+    inventory.refuse_nested(folder)
     found, classes = photos.find_photos(folder)
+    for line in inventory.found_in_words(folder, found, classes):
+        say(line)
     seen = survey(found)
-    check_readable(seen, len(found), recipe.max_unreadable)
+    check_readable(seen, len(found), recipe.max_unreadable, classes)
     parts = split(seen.photos, seen.groups, recipe.validation, recipe.seed)
+    for line in inventory.judged_in_words(seen.photos, parts, classes):
+        say(line)
     train, validation = (
         decode([p for p, its in zip(seen.photos, parts, strict=True) if its == part], recipe, part)
         for part in (TRAIN, VALIDATION)
@@ -101,8 +106,8 @@ def _check_classes(train: PhotoSet, classes: Sequence[str]) -> None:
         )
 
 
-def check_readable(seen: Survey, found: int, most: float) -> None:
-    """Name the unreadable photos, which are left out, and say where labels contradict.
+def check_readable(seen: Survey, found: int, most: float, classes: Sequence[str]) -> None:
+    """Name the unreadable photos, which are left out, and say which show the same.
 
     Raises:
         TrainingError: They are more than a share ``most`` of those ``found``.
@@ -116,9 +121,8 @@ def check_readable(seen: Survey, found: int, most: float) -> None:
             f"{len(seen.unreadable)} of {found} photos are unreadable, more than"
             f" max_unreadable = {most:g}; mend the data (scene-batch explore lists them)"
         )
-    conflicts = seen.conflicting(np.concatenate([seen.identical, seen.similar]))
-    if len(conflicts):
-        say(f"{len(conflicts)} pairs of equal or near-equal photos have different classes")
+    for line in inventory.seen_in_words(seen, classes):
+        say(line)
 
 
 def say(line: str) -> None:

@@ -69,7 +69,7 @@ def extend(run: RunFolder, added: Path, recipe: Recipe, least: int) -> Extended:
     classes = run.read_classes()
     members = _members(run, find_new(added, classes), classes)
     seen = survey([member.photo for member in members.values()])
-    check_readable(seen, len(members), recipe.max_unreadable)
+    check_readable(seen, len(members), recipe.max_unreadable, classes)
     read = [members[photo.ref.path] for photo in seen.photos]
     read, kept = _without_known(seen, read)
     count = sum(read[index].part is None for index in kept)
