@@ -28,7 +28,8 @@ types: ## strict types, as each system sees them
 test: ## the tests
 	pytest
 
-nightly: ## the tests of export with the whole network instead of a small one, some minutes
+nightly: ## tests that are left out else; those of export with the whole network, some minutes
+	pytest -m nightly
 	SCENE_BATCH_TEST_XCEPTION=whole pytest tests/export
 
 fuzz: ## damage photos for about half an hour; what it finds becomes a fixture

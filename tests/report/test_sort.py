@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -190,8 +191,14 @@ def test_killed_at_any_step_it_goes_on_or_is_undone(
     assert step > 20
 
 
-def _wait_for_lines(journal: Path, count: int) -> None:
-    wait_for(lambda: journal.exists() and journal.read_bytes().count(b"\n") > count)
+def _lines(journal: Path) -> int:
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def _wait_for_lines(journal: Path, process: subprocess.Popen[bytes], more: int) -> None:
+    """Wait until so many lines more are there, or all is done."""
+    count = _lines(journal) + more
+    wait_for(lambda: process.poll() is not None or _lines(journal) > count)
 
 
 def test_a_process_that_is_killed_goes_on(place: Path, colours: Predictor) -> None:
@@ -200,9 +207,9 @@ def test_a_process_that_is_killed_goes_on(place: Path, colours: Predictor) -> No
     table, before = _table(place, colours), _tree(place / "photos")
     words = ("sort", table.name, "--to", place / "sorted", "--move")
     journal = place / "sorted" / JOURNAL
-    for number, kill in enumerate((signal.SIGKILL, signal.SIGTERM)):
+    for kill in (signal.SIGKILL, signal.SIGTERM):
         with started(command(*words)) as process:
-            _wait_for_lines(journal, 60 + 200 * number)
+            _wait_for_lines(journal, process, 40)
             process.send_signal(kill)
             assert process.wait(20) in (-signal.SIGKILL, 143, 0)
     assert scene_batch(*words).returncode == 0

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import tomli_w
 
 from scene_batch.model import golden
@@ -19,6 +20,7 @@ from small import small_recipe
 from support import process_environment
 
 
+@pytest.mark.nightly
 def test_what_jax_trains_tensorflow_exports(labelled: Path, tmp_path: Path) -> None:
     recipe = small_recipe(
         width_multiplier=1 / 64,  # of few shapes: JAX compiles what makes weights for each of them

@@ -34,7 +34,14 @@ def _photos(folder: Path, classes: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.toml")), ids=lambda c: c.stem)
+_USUAL = ("flowers-102", "scenes")
+_CONFIGS = [
+    pytest.param(path, id=path.stem, marks=[] if path.stem in _USUAL else [pytest.mark.nightly])
+    for path in sorted((ROOT / "configs").glob("*.toml"))
+]
+
+
+@pytest.mark.parametrize("config", _CONFIGS)
 def test_a_config_comes_to_a_verified_model_file(config: Path, tmp_path: Path) -> None:
     classes = _CLASSES.get(config.stem, 6)
     recipe = Recipe.read(config)

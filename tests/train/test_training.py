@@ -20,6 +20,7 @@ from scene_batch_train.photos import PhotoSet
 from scene_batch_train.recipe import FineTune, Head, Recipe
 from scene_batch_train.robustness import CHANGES
 from scene_batch_train.run_folder import RunFolder
+from scene_batch_train.splitting import VALIDATION, read_split
 from scene_batch_train.stages import build_for
 from scene_batch_train.training import train
 from small import small_recipe
@@ -66,6 +67,15 @@ def test_the_run_folder_holds_what_was_made_and_how(tiny_run: RunFolder) -> None
         "reliability.png",
     }
     assert min(min(size) for size in pictures.values()) > 200
+    with tiny_run.predictions.open(newline="") as file:
+        said = list(csv.DictReader(file))
+    held = read_split(tiny_run.split, VALIDATION)
+    assert [(row["path"], row["class"]) for row in said] == [(ref.path, name) for ref, name in held]
+    right = sum(row["class"] == row["predicted"] for row in said) / len(said)
+    assert round(right, 4) == metrics["validation"]["accuracy"]
+    assert all(0.5 <= float(row["probability"]) <= 1 for row in said)
+    pairs = {(row["class"], row["predicted"]) for row in said if row["class"] != row["predicted"]}
+    assert tiny_run.mistakes.read_text().count(" taken for ") == len(pairs)
     assert {path.parent.name for path in tiny_run.path.glob("logs/*/train")} == {
         "head",
         "fine_tune",

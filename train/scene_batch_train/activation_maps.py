@@ -41,7 +41,9 @@ def grad_cam(
     with picture(out, 2, len(samples), width=2 * len(samples), height=4.4, frames=False) as axes:
         for index, (photo, heat) in enumerate(zip(pixels, maps, strict=True)):
             axes[index].imshow(photo)
-            axes[index].set_title(classes[answers[index]], fontsize=8)
+            label = classes[photos.class_indices[samples[index]]]
+            title = f"{classes[answers[index]]}\nlabelled {label}"
+            axes[index].set_title(title, fontsize=8)
             below = axes[len(samples) + index]
             below.imshow(photo)
             height, width = photo.shape[:2]

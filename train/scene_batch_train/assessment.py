@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -54,7 +55,8 @@ def draw(model: keras.Model, data: DataSet, probabilities: Probabilities, run: R
     pictures.reliability_diagram(
         reliability(probabilities, photos.class_indices), folder / "reliability.png"
     )
-    pictures.worst_mistakes(photos, probabilities, classes, folder / "mistakes.png")
+    names = [Path(path).name for path in data.validation_paths]
+    pictures.worst_mistakes(photos, names, probabilities, classes, folder / "mistakes.png")
     samples = activation_maps.one_of_each_class(photos)
     activation_maps.grad_cam(model, photos, samples, classes, folder / "grad_cam.png")
     activation_maps.activations(model, photos.pixels[samples[0]], folder / "activations.png")

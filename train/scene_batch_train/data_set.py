@@ -39,6 +39,11 @@ class DataSet:
     """For config.json and the model's card."""
 
     @property
+    def validation_paths(self) -> list[str]:
+        """Of the validation photos, in their order."""
+        return [ref.path for ref, _, part in self.rows if part == VALIDATION]
+
+    @property
     def class_counts(self) -> npt.NDArray[np.int64]:
         """Training photos of each class, int64 ``(classes,)``."""
         return np.bincount(self.train.class_indices, minlength=len(self.classes))

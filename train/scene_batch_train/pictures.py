@@ -14,12 +14,16 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from scene_batch.records import printable
 from scene_batch_train.figures import BINS, Probabilities, Reliability, confusion
 from scene_batch_train.photos import PhotoSet
 
 _MISTAKES = 24
+_MOST_LETTERS = 24
+"""Of a file's name below a photo."""
 _PAIRS = 15
 _NUMBERS = ("learning_rate", "dropout")
 _DPI = 110
@@ -37,8 +41,10 @@ def learning_curves(rows: Sequence[Mapping[str, str]], out: Path) -> None:
                 panel.plot(epochs, [float(row[column]) for row in rows], "o-", label=column)
             begins = next((i for i, r in enumerate(rows) if r["stage"] != rows[0]["stage"]), None)
             if begins is not None:
-                panel.axvline(begins + 0.5, color="grey", linestyle=":")
+                stage = rows[begins]["stage"].replace("_", "-")
+                panel.axvline(begins + 0.5, color="grey", linestyle=":", label=f"{stage} begins")
             panel.set(xlabel="epoch", title=figure)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             panel.legend()
 
 
@@ -70,7 +76,8 @@ def reliability_diagram(found: Reliability, out: Path) -> None:
     left = np.arange(BINS) * width
     with picture(out, 2, 1, width=5, height=7) as (upper, lower):
         upper.bar(left, found.accuracy, width, align="edge", edgecolor="white")
-        upper.plot([0, 1], [0, 1], color="grey", linestyle="--")
+        upper.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as it should be")
+        upper.legend()
         upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
         upper.set_title(f"calibration error {found.error:.4f}")
         lower.bar(left, found.photos, width, align="edge", edgecolor="white")
@@ -78,17 +85,33 @@ def reliability_diagram(found: Reliability, out: Path) -> None:
 
 
 def worst_mistakes(
-    photos: PhotoSet, probabilities: Probabilities, classes: Sequence[str], out: Path
+    photos: PhotoSet,
+    names: Sequence[str],
+    probabilities: Probabilities,
+    classes: Sequence[str],
+    out: Path,
 ) -> None:
-    """The wrong answers that the model was most sure of: hard photos, and wrong labels."""
+    """The wrong answers that the model was most sure of: hard photos, and wrong labels.
+
+    Args:
+        photos: The photos.
+        names: Of their files; predictions.csv has the whole paths.
+        probabilities: What the model says.
+        classes: Their names.
+        out: The file.
+    """
     said = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(said != photos.class_indices)
     worst = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:_MISTAKES]
     columns = 6
     rows = max(1, math.ceil(len(worst) / columns))
-    with picture(out, rows, columns, width=2 * columns, height=2.4 * rows, frames=False) as axes:
+    with picture(out, rows, columns, width=2 * columns, height=2.6 * rows, frames=False) as axes:
         for panel, photo in zip(axes, worst, strict=False):
             panel.imshow(photos.pixels[photo])
+            name = printable(names[photo])
+            short = name if len(name) <= _MOST_LETTERS else f"…{name[1 - _MOST_LETTERS :]}"
+            where = panel.transAxes
+            panel.text(0.5, -0.02, short, fontsize=7, transform=where, ha="center", va="top")
             label, answer = classes[photos.class_indices[photo]], classes[said[photo]]
             panel.set_title(
                 f"{answer} {probabilities[photo].max():.2f}\nlabelled {label}", fontsize=8

@@ -124,6 +124,16 @@ class RunFolder:
         return self.path / "split.csv"
 
     @property
+    def predictions(self) -> Path:
+        """What is said of the validation photos: columns path, class, predicted, probability."""
+        return self.path / "predictions.csv"
+
+    @property
+    def mistakes(self) -> Path:
+        """The most confused pairs of classes and the weakest classes, in words."""
+        return self.path / "mistakes.txt"
+
+    @property
     def history(self) -> Path:
         """Loss and accuracy of each epoch."""
         return self.path / "history.csv"

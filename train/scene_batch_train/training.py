@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from scene_batch_train import mistakes
 from scene_batch_train.assessment import assess, draw
 from scene_batch_train.data_set import DataSet, prepare, say
 from scene_batch_train.devices import has_gpu, policy
@@ -85,6 +86,8 @@ def fill(
     final.set_weights(model.get_weights())
     figures, probabilities = assess(final, data, recipe)
     final.save(run.model)
+    for line in mistakes.write(run, data, probabilities, figures["validation"]):
+        say(line)
     draw(final, data, probabilities, run)
     return figures | {
         "backend": keras.backend.backend(),

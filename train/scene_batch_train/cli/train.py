@@ -45,7 +45,7 @@ def command(
     """Train an Xception on DATA, which holds one folder of photos for each class.
 
     The run folder gets model.keras, classes.json, config.json, split.csv, history.csv,
-    metrics.json and figures; `scene-batch export` makes a model file of it. A training that was
+    predictions.csv, metrics.json and figures; `scene-batch export` makes a model file of it. A training that was
     broken off goes on after its last whole epoch when the same command is given again.
 
     With --from and --add, a finished run learns new photos: the new model takes the old one's
