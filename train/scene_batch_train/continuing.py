@@ -7,12 +7,38 @@ between makes the epoch be done again, to the same end.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+
+from scene_batch.errors import OutputError
+
+_BYTES, _MORE, _LEAST = 4, 1.1, 1 << 18
+"""Of a number; and what a file takes beside its numbers: a share of them, and so many bytes."""
+
+
+def check_room(folder: Path, variables: Iterable[Any]) -> None:
+    """Refuse to begin a file for which there is no room: HDF5 ends the process in the middle of it.
+
+    Args:
+        folder: Where it is to be.
+        variables: What it will hold.
+
+    Raises:
+        OutputError: There is not so much room.
+    """
+    sizes = (math.prod(each.shape) * _BYTES for each in variables)
+    needed, free = int(sum(sizes) * _MORE) + _LEAST, shutil.disk_usage(folder).free
+    if needed > free:
+        raise OutputError(
+            f"no room in {str(folder)!r}: {needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are"
+            " free; make room, and the same command goes on after the last whole epoch"
+        )
 
 
 class Backup(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
@@ -26,8 +52,13 @@ class Backup(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
         self._next = _partial(folder)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Write the state beside the last one."""
+        """Write the state beside the last one.
+
+        Raises:
+            OutputError: There is no room for it.
+        """
         shutil.rmtree(self._next, ignore_errors=True)
+        check_room(self._next.parent, [*self.model.variables, *self.model.optimizer.variables])
         saver = keras.callbacks.BackupAndRestore(os.fspath(self._next), delete_checkpoint=False)
         saver.set_model(self.model)
         saver.on_epoch_end(epoch)
@@ -72,6 +103,7 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
         """Save them, under their name when they are whole."""
         loss = (logs or {})["val_loss"]
         if loss < self._best or not self._path.exists():
+            check_room(self._path.parent, self.model.variables)
             partial = self._path.with_name(f"partial.{self._path.name}")  # Keras asks for its end
             self.model.save_weights(partial)
             partial.replace(self._path)

@@ -23,6 +23,7 @@ FIRST_VERSION = "1.0.0"
 """Of the first model of a run folder."""
 
 
+_LOCK = "lock"
 _ANOTHER = "; give --out a new folder"
 
 
@@ -88,7 +89,7 @@ class RunFolder:
         """
         new = not self.config.exists()
         self._checkpoints.mkdir(parents=True, exist_ok=True)
-        with (self._checkpoints / "lock").open("a") as file:
+        with (self._checkpoints / _LOCK).open("a") as file:
             if not lock(file.fileno()):
                 raise OutputBusyError(
                     f"another process trains in {str(self.path)!r}; wait, or give another --out"
@@ -246,12 +247,15 @@ class RunFolder:
         return Preprocess.from_json(self.read_config()["preprocess"])
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
-        """Write the figures: from now on the run is finished, and needs no backups."""
+        """Write the figures: from now on the run is finished, and needs no checkpoints."""
         partial = self.metrics.with_suffix(".partial")
         partial.write_text(json.dumps(metrics, indent=2) + "\n")
         partial.replace(self.metrics)
-        for folder in self._checkpoints.glob("*.backup*"):
-            shutil.rmtree(folder)  # three times the model's size
+        for path in self._checkpoints.iterdir():  # four times the model's size
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _LOCK:
+                path.unlink()
 
     def read_metrics(self) -> dict[str, Any]:
         """Read the figures on the validation part."""

@@ -10,6 +10,7 @@ import keras
 
 from scene_batch_train import mistakes
 from scene_batch_train.assessment import assess, draw
+from scene_batch_train.continuing import check_room
 from scene_batch_train.data_set import DataSet, prepare, say
 from scene_batch_train.devices import has_gpu, policy
 from scene_batch_train.recipe import Recipe
@@ -85,6 +86,7 @@ def fill(
     final = build_for(recipe, len(data.classes))
     final.set_weights(model.get_weights())
     figures, probabilities = assess(final, data, recipe)
+    check_room(run.path, final.variables)
     final.save(run.model)
     for line in mistakes.write(run, data, probabilities, figures["validation"]):
         say(line)

@@ -8,6 +8,9 @@ from typing import Literal
 
 import click
 
+from scene_batch.cli.signals import ended_by_signals
+from scene_batch_train.quiet import import_keras
+
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -66,8 +69,8 @@ def command(
     Example:
       scene-batch export runs/scenes --out scenes.onnx --precision int8
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
     os.environ["KERAS_BACKEND"] = "tensorflow"  # tf2onnx's, whatever the training used
+    import_keras()
     from scene_batch_export.exporting import Wish, export
 
     wish = Wish(
@@ -82,5 +85,6 @@ def command(
         min_agreement=min_agreement,
         overwrite=overwrite,
     )
-    export(wish, lambda line: click.echo(line, err=True))
+    with ended_by_signals("nothing was written"):
+        export(wish, lambda line: click.echo(line, err=True))
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {precision}", err=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from scene_batch.cli.progress import told
+from scene_batch.cli.signals import ended_by_signals
 from scene_batch.cli.terminal import complain, say
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _NOT_ALL = 3
+_GOES_ON = "the same command goes on"
 
 
 @click.command("sort")
@@ -65,7 +66,7 @@ def _sort(
     from scene_batch_report.sorting.sorting import Wish, sort
 
     wish = Wish(to, how, min_probability, xmp)
-    with told(quiet=True, as_json=False) as (_, interruption):
+    with ended_by_signals(_GOES_ON) as interruption:
         found = sort(RunTable.open(preds), wish, say, interruption, dry_run=dry_run)
     if found.left:
         complain(f"not sorted: {sum(found.left.values())} photos")
@@ -75,7 +76,7 @@ def _sort(
 def _undo(folder: Path) -> None:
     from scene_batch_report.sorting.undoing import undo
 
-    with told(quiet=True, as_json=False) as (_, interruption):
+    with ended_by_signals(_GOES_ON) as interruption:
         undone = undo(folder, interruption)
     say(f"{undone.photos} photos are where they were")
     if undone.left:

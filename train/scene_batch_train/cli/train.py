@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 import click
+
+from scene_batch.cli.signals import ended_by_signals
+from scene_batch_train.quiet import import_keras
+
+_GOES_ON = "the same command goes on after the last whole epoch"
 
 
 @click.command("train")
@@ -45,8 +49,9 @@ def command(
     """Train an Xception on DATA, which holds one folder of photos for each class.
 
     The run folder gets model.keras, classes.json, config.json, split.csv, history.csv,
-    predictions.csv, metrics.json and figures; `scene-batch export` makes a model file of it. A training that was
-    broken off goes on after its last whole epoch when the same command is given again.
+    predictions.csv, metrics.json and figures; `scene-batch export` makes a model file of it. A
+    training that was broken off goes on after its last whole epoch when the same command is given
+    again.
 
     With --from and --add, a finished run learns new photos: the new model takes the old one's
     place if it is better on the new ones that are held back, and at most half a point worse on
@@ -57,7 +62,6 @@ def command(
       scene-batch train photos/ --config configs/intel-150.toml --out runs/scenes
       scene-batch train --from runs/scenes --add corrections.csv
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
     if (run is None) != (add is None):
         raise click.UsageError("--from and --add go together")
     if run is not None and add is not None:
@@ -79,9 +83,11 @@ def _train(data: Path, config: Path, out: Path, weights: str | None, seed: int |
         weights=recipe.weights if weights is None else weights,
         seed=recipe.seed if seed is None else seed,
     )
+    import_keras()
     from scene_batch_train.training import train
 
-    metrics = train(data, recipe, out)
+    with ended_by_signals(_GOES_ON):
+        metrics = train(data, recipe, out)
     found = metrics["validation"]
     click.echo(
         f"{out}: validation accuracy {found['accuracy']:.4f},"
@@ -95,7 +101,9 @@ def _retrain(run: Path, add: Path, config: Path | None, min_photos: int) -> None
     from scene_batch_train.recipe import Recipe
 
     recipe = Recipe.read(config) if config else None
+    import_keras()
     from scene_batch_train.retraining import retrain
 
-    verdict = retrain(run, add, recipe, min_photos)
+    with ended_by_signals(_GOES_ON):
+        verdict = retrain(run, add, recipe, min_photos)
     click.echo(f"{run}: taken; {verdict}", err=True)

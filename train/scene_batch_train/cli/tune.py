@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 import click
+
+from scene_batch.cli.signals import ended_by_signals
+from scene_batch_train.quiet import import_keras
 
 
 @click.command("tune")
@@ -32,15 +34,16 @@ def command(data: Path, config: Path, out: Path, trials: int, weights: str | Non
     Example:
       scene-batch tune photos/ --config configs/intel-150.toml --out tuning/
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
     from scene_batch_train.recipe import Recipe
 
     recipe = Recipe.read(config)  # before TensorFlow is imported, which takes seconds
     if weights is not None:
         recipe = dataclasses.replace(recipe, weights=weights)
+    import_keras()
     from scene_batch_train.tuning import tune
 
-    found = tune(data, recipe, trials, out)
+    with ended_by_signals("the same command goes on after the last trial"):
+        found = tune(data, recipe, trials, out)
     click.echo(
         f"{out / 'best.toml'}: validation accuracy {found.accuracy:.4f}, the best of"
         f" {found.trials} trials",
