@@ -69,7 +69,8 @@ def _sort(
     with ended_by_signals(_GOES_ON) as interruption:
         found = sort(RunTable.open(preds), wish, say, interruption, dry_run=dry_run)
     if found.left:
-        complain(f"not sorted: {sum(found.left.values())} photos")
+        reasons = ", ".join(f"{count} {why}" for why, count in sorted(found.left.items()))
+        complain(f"not sorted: {reasons}")
         raise SystemExit(_NOT_ALL)
 
 
@@ -80,8 +81,7 @@ def _undo(folder: Path) -> None:
         undone = undo(folder, interruption)
     say(f"{undone.photos} photos are where they were")
     if undone.left:
-        complain(
-            f"{undone.left} photos were changed since and stay in {folder}: move them yourself, or"
-            " undo again"
-        )
+        for name, why in undone.left.items():
+            complain(f"{folder / name} stays: {why}")
+        complain(f"{undone.left_count} photos stay in {folder}: move them yourself, or undo again")
         raise SystemExit(_NOT_ALL)

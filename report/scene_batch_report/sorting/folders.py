@@ -12,6 +12,8 @@ from scene_batch.records import Prediction, Row
 UNSURE, UNREADABLE = "unsure", "unreadable"
 _MOST_BYTES, _MOST_ENDING = 180, 20
 """Of a name and its ending; most file systems take 255 together, and some are added."""
+_LONGEST = 255 - len(".xmp")
+"""Of a whole name in bytes, with a sidecar's ending behind it."""
 _REFUSED = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 """By Windows and by the file systems of memory cards."""
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
@@ -29,8 +31,12 @@ class Folders:
         self._min_probability = min_probability
         self.by_class: dict[str, str] = {}
         taken = {UNSURE, UNREADABLE}
-        for index, name in enumerate(classes):
-            folder = harmless_name(name)
+        # First those that keep their names, so that no other one takes them.
+        numbered_classes = sorted(
+            enumerate(classes), key=lambda each: _cut_name(each[1]) != each[1]
+        )
+        for index, name in numbered_classes:
+            folder = _cut_name(name)
             if folder.casefold() in taken:
                 folder = f"{folder} ({index})"
             while folder.casefold() in taken:
@@ -69,10 +75,15 @@ def _separators() -> str:
 
 def harmless_name(text: str) -> str:
     """A name that every file system takes; most texts stay as they are."""
-    name = _REFUSED.sub("_", text)
-    stem, dot, ending = name.rpartition(".")
-    name = f"{_cut(stem, _MOST_BYTES)}{dot}{_cut(ending, _MOST_ENDING)}"
-    name = name.rstrip(". ") or "_"
+    stem, dot, ending = text.rpartition(".")
+    if not stem or len(ending) > _MOST_ENDING:
+        return _cut_name(text)
+    return _cut_name(f"{_cut(stem, _MOST_BYTES)}{dot}{ending}")
+
+
+def _cut_name(text: str) -> str:
+    """A name without an ending, such as a folder's, that every file system takes."""
+    name = _cut(_REFUSED.sub("_", text), _MOST_BYTES + _MOST_ENDING).rstrip(". ") or "_"
     return f"_{name}" if name.startswith(".") or _DEVICES.fullmatch(name) else name
 
 
@@ -81,6 +92,10 @@ def _cut(text: str, most: int) -> str:
 
 
 def numbered(name: str, number: int) -> str:
-    """``a.jpg`` as ``a (2).jpg``."""
+    """``a.jpg`` as ``a (2).jpg``; a long name is cut."""
     stem, dot, ending = name.rpartition(".")
-    return f"{stem} ({number}){dot}{ending}" if stem else f"{name} ({number})"
+    if not stem:
+        stem, dot, ending = name, "", ""
+    more = f" ({number}){dot}{ending}"
+    room = _LONGEST - len(os.fsencode(more))
+    return (stem if len(os.fsencode(stem)) <= room else _cut(stem, room)) + more

@@ -23,8 +23,8 @@ _FORMAT = 1
 _SYNCED = 512
 """Lines between two times that the system is asked to write them to the disk."""
 
-How: TypeAlias = Literal["link", "copy", "fetch", "move", "move-link"]
-"""A hard link; a copy; a copy from a store; the file itself, or a symbolic link itself, moved."""
+How: TypeAlias = Literal["link", "copy", "fetch", "move"]
+"""A hard link; a copy; a copy from a store; the file itself, moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Sidecar:
     stays."""
     time_ns: int | None = None
     """Modification time of that one."""
+    mode: int | None = None
+    """Its permissions."""
 
     def bytes_before(self) -> bytes | None:
         """The one that moves along."""
@@ -59,7 +61,7 @@ class Entry:
     time_ns: int | None = None
     """Modification time."""
     target: str | None = None
-    """Where a symbolic link leads that is moved."""
+    """What the source says where it is a symbolic link."""
     sidecar: Sidecar | None = None
 
 
@@ -87,39 +89,49 @@ class Journal:
         self.path = folder / JOURNAL
         try:
             self._file: IO[bytes] = self.path.open("r+b")
-        except FileNotFoundError:
-            raise NotSortedError(
-                f"{str(folder)!r} was not made by scene-batch sort: it has no {JOURNAL}"
-            ) from None
+        except (FileNotFoundError, NotADirectoryError):
+            what = f"was not made by scene-batch sort: it has no {JOURNAL}"
+            what = what if folder.is_dir() else "is no folder"
+            raise NotSortedError(f"{str(folder)!r} {what}") from None
         if not lock(self._file.fileno()):
             self._file.close()
             raise OutputBusyError(f"{str(folder)!r} is being sorted by another process")
         self.header = self._read_header()
         self.last: Entry | None = None
+        """Of which it is not sure that it was carried out."""
         self.made: list[str] = []
         """Folders below it that were made."""
-        self.is_being_undone = False
+        self.is_being_undone = self._is_settled = False
         """Whether an undoing was begun: what it says may not be there any more."""
         self._rows = bytearray()
         self._written = 0
         for entry in self.entries():
             self._mark(entry.row)
             self.last = entry
+        if self._is_settled:
+            self.last = None
         self._drop_torn()
 
     @classmethod
     def begin(cls, folder: Path, header: Header) -> Self:
-        """A new journal in a folder, which is made where it is missing: both or none."""
-        line = _line({"scene_batch_sort": _FORMAT, **asdict(header)})
+        """A new journal in a folder, which is made where it is missing: both or none.
+
+        Raises:
+            OutputBusyError: Another process has begun one meanwhile.
+        """
         beside = folder.with_name(f".{folder.name}.scene-batch-sort")
         if header.made:
             beside.mkdir(exist_ok=True)
-            (beside / JOURNAL).write_bytes(line)
-            beside.rename(folder)
-        else:
-            partial = folder / f"{JOURNAL}.partial"
-            partial.write_bytes(line)
-            partial.replace(folder / JOURNAL)
+        with open((beside if header.made else folder) / JOURNAL, "ab") as file:  # noqa: PTH123 - not replaced
+            if not lock(file.fileno()) or (file.tell() and not header.made):
+                raise OutputBusyError(
+                    f"{str(folder)!r} is being sorted into by another process; try again later"
+                )
+            file.truncate(0)
+            file.write(_line({"scene_batch_sort": _FORMAT, **asdict(header)}))
+            file.flush()
+            if header.made:
+                _give_name(beside, folder)
         return cls(folder)
 
     def __enter__(self) -> Self:
@@ -135,6 +147,12 @@ class Journal:
         with suppress(OSError, ValueError):
             self._sync()
         self._file.close()
+
+    def settle(self) -> None:
+        """Say that the last entry was carried out, so that nobody touches it again."""
+        if self.last is not None:
+            self._append({"settled": self.last.row})
+            self.last = None
 
     def has(self, row: int) -> bool:
         """Whether a row's photo was sorted."""
@@ -167,7 +185,12 @@ class Journal:
         if name not in self.made:
             self._append({"folder": name})
             self.made.append(name)
-        path.mkdir()
+        try:
+            path.mkdir()
+        except FileExistsError:
+            raise OutputError(
+                f"{str(path)!r} is a file: name another folder by --to, or take it away"
+            ) from None
 
     def entries(self) -> Iterator[Entry]:
         """What was done, in order; of the last one it is not sure."""
@@ -176,11 +199,15 @@ class Journal:
         for values in self._lines():
             if "undoing" in values:
                 self.is_being_undone = True
+            elif "settled" in values:
+                self._is_settled = True
             elif "folder" in values:
                 self.made.append(values["folder"])
             elif "void" in values:
                 pending = None
+                self._is_settled = True  # what came before it
             else:
+                self._is_settled = False
                 if pending is not None:
                     yield pending
                 sidecar = values.pop("sidecar")
@@ -194,11 +221,17 @@ class Journal:
             for line in file:
                 if not line.endswith(b"\n"):
                     return  # a kill tore it
-                yield json.loads(line)
+                with suppress(ValueError):  # a power cut may leave bytes of nothing
+                    values = json.loads(line)
+                    yield values
 
     def _read_header(self) -> Header:
         try:
-            values = json.loads(self._file.readline())
+            line = self._file.readline()
+            if not line:
+                self._file.close()
+                raise NotSortedError(f"nothing was sorted into {str(self.folder)!r} yet")
+            values = json.loads(line)
             if values.pop("scene_batch_sort") != _FORMAT:
                 raise ValueError
             return Header(**values)
@@ -233,6 +266,14 @@ class Journal:
         if index >= len(self._rows):
             self._rows.extend(bytes(index + 1024 - len(self._rows)))
         self._rows[index] |= 1 << bit
+
+
+def _give_name(beside: Path, folder: Path) -> None:
+    """Give a folder its name, unless something else has it now."""
+    try:
+        beside.rename(folder)
+    except OSError as error:
+        raise OutputBusyError(f"{str(folder)!r} was made meanwhile; try again") from error
 
 
 def _line(values: Mapping[str, Any]) -> bytes:

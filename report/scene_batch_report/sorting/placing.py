@@ -6,26 +6,27 @@ Each step may be broken off and done again: what was finished is found so.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
-from contextlib import suppress
+import stat
 from pathlib import Path
 
 from scene_batch_report.sorting.journal import Entry
 
-_NO_LINK = {
-    errno.EXDEV,
-    errno.EPERM,
-    errno.EACCES,
-    errno.EMLINK,
-    errno.ENOSYS,
-    errno.ENOTSUP,
-    errno.EOPNOTSUPP,
-}
+NO_LINKS = {errno.EXDEV, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system says that has no hard links, or lies elsewhere."""
+_NO_LINK = NO_LINKS | {errno.EPERM, errno.EACCES, errno.EMLINK}
+"""The same, and what is said where this photo alone cannot have one."""
 
 
 class CannotLinkError(Exception):
     """The file system, or its rules, allow no hard link of this photo: copy it."""
+
+    def __init__(self, number: int | None) -> None:
+        super().__init__()
+        self.is_for_all = number in NO_LINKS
+        """Whether no other photo can be linked either."""
 
 
 class TakenError(Exception):
@@ -50,52 +51,45 @@ def put(entry: Entry, name: Path, partial: Path, data: bytes | None, *, again: b
     source = Path(entry.source)
     if entry.how == "link":
         _put_link(source, name, again=again)
-    elif entry.how == "move-link":
-        _put_symbolic_link(entry, source, name, again=again)
-    elif entry.how == "move" and _same_device(source, name.parent, again=again):
-        settle(source, name, again=again)
-    else:
-        if not (again and is_as_written(entry, name)):
-            _write_copy(entry, source, partial, data)
-            settle(partial, name, again=again)
-        if entry.how == "move":
-            source.unlink(missing_ok=True)
+        return
+    if entry.how == "move" and _was_renamed(source, name, again=again):
+        return
+    if not (again and is_as_written(entry, name)):
+        _write_copy(entry, source, partial, data)
+        settle(partial, name, again=again)
+    if entry.how == "move" and is_as_written(entry, source):
+        source.unlink()
 
 
 def _put_link(source: Path, name: Path, *, again: bool) -> None:
     try:
         os.link(os.path.realpath(source), name)
     except FileExistsError:
-        if not (again and source.samefile(name)):
+        if not (again and _is_file_of(source, name)):
             raise TakenError from None
+    except FileNotFoundError:
+        if not (again and os.path.lexists(name)):
+            raise
     except OSError as error:
         if error.errno in _NO_LINK:
-            raise CannotLinkError from None
+            raise CannotLinkError(error.errno) from None
         raise
 
 
-def _put_symbolic_link(entry: Entry, source: Path, name: Path, *, again: bool) -> None:
-    """Move a symbolic link; the new one leads where the old one led, whatever it said."""
-    try:
-        name.symlink_to(os.path.realpath(source))
-    except FileExistsError:
-        if not (again and name.is_symlink()):
-            raise TakenError from None
-    source.unlink(missing_ok=True)
+def _is_file_of(source: Path, name: Path) -> bool:
+    """Whether a name is the file that a source leads to; not where that is gone."""
+    return not source.exists() or source.samefile(name)
 
 
-def _same_device(source: Path, folder: Path, *, again: bool) -> bool:
+def _was_renamed(source: Path, name: Path, *, again: bool) -> bool:
+    """Move a file where that takes no copy; False where it does."""
     try:
-        return source.lstat().st_dev == folder.stat().st_dev
-    except FileNotFoundError:
-        if again:
-            return True  # it was moved, or is gone: settle tells
+        settle(source, name, again=again)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return False
         raise
-
-
-def link_text(link: Path) -> str:
-    """What a symbolic link says, letter by letter."""
-    return os.readlink(link)  # noqa: PTH115 - pathlib's drops a leading ./
+    return True
 
 
 def settle(file: Path, name: Path, *, again: bool = False) -> None:
@@ -103,6 +97,7 @@ def settle(file: Path, name: Path, *, again: bool = False) -> None:
 
     Raises:
         TakenError: Something has it.
+        OSError: It cannot have it; EXDEV: it is on another file system.
     """
     if again and not os.path.lexists(file) and os.path.lexists(name):
         return
@@ -110,14 +105,25 @@ def settle(file: Path, name: Path, *, again: bool = False) -> None:
         os.link(file, name)
     except FileExistsError:
         if not (again and os.path.samestat(file.lstat(), name.lstat())):
-            raise TakenError from None
+            if not (again and is_empty(name) and not is_empty(file)):
+                raise TakenError from None
+            _replace_reserved(file, name)
+            return
     except OSError as error:
         if error.errno not in _NO_LINK:
             raise
         _reserve(name, again=again)
-        file.replace(name)
+        _replace_reserved(file, name)
         return
     file.unlink()
+
+
+def _replace_reserved(file: Path, name: Path) -> None:
+    try:
+        file.replace(name)
+    except OSError:
+        name.unlink()
+        raise
 
 
 def _reserve(name: Path, *, again: bool) -> None:
@@ -131,12 +137,17 @@ def _reserve(name: Path, *, again: bool) -> None:
 
 def is_empty(file: Path) -> bool:
     """Whether it is a file without bytes, such as one that reserves a name."""
-    return file.is_file() and file.lstat().st_size == 0
+    try:
+        status = file.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == 0
 
 
 def growing(file: Path) -> Path:
-    """Where a file grows that is written again beside where it was."""
-    return file.with_name(f".{file.name}.scene-batch-undo")
+    """Where a file grows that is written again beside where it was; no name is too long for it."""
+    digest = hashlib.blake2b(os.fsencode(file.name), digest_size=8).hexdigest()
+    return file.with_name(f".{digest}.scene-batch-undo")
 
 
 def write_anew(partial: Path, data: bytes) -> None:
@@ -157,89 +168,88 @@ def _write_copy(entry: Entry, source: Path, partial: Path, data: bytes | None) -
         os.fsync(file.fileno())
     if data is None:
         shutil.copystat(source, partial)
-    if entry.time_ns is not None:
+    elif entry.time_ns is not None:
         os.utime(partial, ns=(entry.time_ns, entry.time_ns))
 
 
 def is_as_written(entry: Entry, file: Path) -> bool:
-    """Whether a copy, or a file that was moved, is as it was when it was put."""
+    """Whether a copy, or a file that is moved, is a file as it was when it was put."""
     try:
         status = file.lstat()
     except OSError:
         return False
     # File systems keep times as exactly as they can: two seconds on a memory card.
-    return status.st_size == entry.size_bytes and (
-        entry.time_ns is None or abs(status.st_mtime_ns - entry.time_ns) <= 2 * 10**9
+    return (
+        stat.S_ISREG(status.st_mode)
+        and status.st_size == entry.size_bytes
+        and (entry.time_ns is None or abs(status.st_mtime_ns - entry.time_ns) <= 2 * 10**9)
     )
 
 
 def take_back(entry: Entry, name: Path) -> bool:
     """Undo an entry; whether all is as it was before.
 
-    What was changed since stays where it is: a name is removed only where the original is there,
-    and the original is put back only where nothing has its name.
+    What was changed since stays where it is. A name is removed only where its original is another
+    file, or another name of the same one; the original is put back only where nothing has its name.
+
+    Raises:
+        TakenError: Something came in between.
+        OSError: It cannot be done.
     """
     source = Path(entry.source)
     if entry.how == "fetch":
         if is_as_written(entry, name):
             name.unlink()
         return not os.path.lexists(name)
-    if entry.how == "move":
+    if entry.how != "link":
         growing(source).unlink(missing_ok=True)
     if not os.path.lexists(name):
         return os.path.lexists(source)
-    if entry.how == "move-link":
-        return _restore_symbolic_link(entry, source, name)
-    reserved = is_empty(source) and not is_as_written(entry, source)
+    if _is_same_entry(source, name):
+        return True  # the sorted folder, or its place, was renamed: it is where it was
+    if is_empty(name) and entry.size_bytes:
+        name.unlink()  # it was reserved, or its bytes are gone
+        return os.path.lexists(source)
+    if source.is_symlink() and entry.target is None and source.exists() and source.samefile(name):
+        source.unlink()  # a link to this very file, which was left in its place
+    reserved = is_empty(source) and bool(entry.size_bytes)
     if os.path.lexists(source) and not reserved:
         return _remove_second(entry, source, name)
     # Moved, or the original was removed since: this is the only one.
-    if entry.how == "copy" and not is_as_written(entry, name):
+    if entry.target is not None or (entry.how == "copy" and not is_as_written(entry, name)):
         return False
     source.parent.mkdir(parents=True, exist_ok=True)
     _return(entry, name, source, again=reserved)
     return True
 
 
+def _is_same_entry(one: Path, other: Path) -> bool:
+    """Whether two paths name one and the same entry of a folder."""
+    return one.name == other.name and one.parent.is_dir() and one.parent.samefile(other.parent)
+
+
 def _remove_second(entry: Entry, source: Path, name: Path) -> bool:
-    """Remove a name whose original is there; not where the two differ."""
-    same = source.samefile(name)
-    if is_empty(name) and not is_as_written(entry, name):
-        name.unlink()  # it was reserved
-        return True
-    if not same and entry.how == "link":
+    """Remove a name whose original is there; not where the two differ, or are one."""
+    original = Path(os.path.realpath(source))
+    if source.is_symlink() != (entry.target is not None) or not original.is_file():
         return False
-    if not same and not (is_as_written(entry, name) and is_as_written(entry, _real(source))):
+    if _is_same_entry(original, name):
+        return False
+    same = os.path.samestat(original.lstat(), name.lstat())
+    is_copied = (
+        entry.how != "link" and is_as_written(entry, name) and is_as_written(entry, original)
+    )
+    if not (is_copied or (same and name.lstat().st_nlink > 1)):
         return False
     name.unlink()
     return True
 
 
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
-
-
 def _return(entry: Entry, name: Path, source: Path, *, again: bool) -> None:
     """Give the original its name again, from another file system, too."""
-    if name.lstat().st_dev == source.parent.stat().st_dev:
-        settle(name, source, again=again)
+    if _was_renamed(name, source, again=again):
         return
     partial = growing(source)
     _write_copy(entry, name, partial, None)
     settle(partial, source, again=again)
     name.unlink()
-
-
-def _restore_symbolic_link(entry: Entry, source: Path, name: Path) -> bool:
-    assert entry.target is not None  # noqa: S101 - of such an entry
-    if not name.is_symlink():
-        return False
-    source.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        source.symlink_to(entry.target)
-    except FileExistsError:
-        if not source.is_symlink() or link_text(source) != entry.target:
-            return False
-    with suppress(FileNotFoundError):
-        name.unlink()
-    return True

@@ -16,6 +16,13 @@ from scene_batch_report.sorting.folders import Folders
 from scene_batch_report.sorting.journal import How, Journal
 
 _MICROSECOND = 1000
+WORDS = {
+    "link": "as hard links",
+    "copy": "as copies",
+    "fetch": "fetched",
+    "move": "moved",
+    "there": "were there already",
+}
 
 
 @dataclass(slots=True)
@@ -56,7 +63,7 @@ class Ways:
                 return "in a bucket or on the web, which --move does not change"
             return "fetch", None
         try:
-            link, status = Path(ref.path).lstat(), Path(ref.path).stat()
+            is_link, status = Path(ref.path).is_symlink(), Path(ref.path).stat()
         except (OSError, ValueError):
             return "gone since the run"
         if not stat.S_ISREG(status.st_mode):
@@ -64,7 +71,7 @@ class Ways:
         if _has_changed(ref, status):
             return "changed since the run"
         if self._wanted == "move":
-            return ("move-link" if stat.S_ISLNK(link.st_mode) else "move"), status
+            return "a symbolic link, which --move leaves" if is_link else ("move", status)
         is_near = self.can_link and status.st_dev == self._device
         return ("link" if is_near else "copy"), status
 
@@ -103,21 +110,16 @@ def plan(table: RunTable, folders: Folders, ways: Ways, journal: Journal | None)
 def in_words(found: Plan, folders: Folders, to: Path, free: int) -> Iterator[str]:
     """The plan, line by line."""
     total = sum(found.folders.values())
+    if not total and found.left["gone since the run"] and not found.done:
+        yield "the paths lead to no photos: run this where the run was started"
     where = ", ".join(f"{name} {count}" for name, count in sorted(found.folders.items()))
     yield f"{total} photos into {to}: {where or 'none'}"
-    words = {
-        "link": "as hard links",
-        "copy": "as copies",
-        "fetch": "fetched",
-        "move": "moved",
-        "move-link": "symbolic links moved",
-    }
     if total:
         room = "none"
         if found.copied_bytes:
-            room = f"{_size(found.copied_bytes)} of {_size(free)} free"
+            room = f"{size_in_words(found.copied_bytes)} of {size_in_words(free)} free"
 
-        ways = ", ".join(f"{count} {words[how]}" for how, count in found.ways.items())
+        ways = ", ".join(f"{count} {WORDS[how]}" for how, count in found.ways.items())
         yield f"{ways}; room taken: {room}"
     if found.done:
         yield f"{found.done} photos were sorted before"
@@ -127,7 +129,8 @@ def in_words(found: Plan, folders: Folders, to: Path, free: int) -> Iterator[str
         yield f"the folder of class {name!r} is called {folder!r}"
 
 
-def _size(count: int) -> str:
+def size_in_words(count: int) -> str:
+    """A number of bytes as a person says it."""
     for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if count >= unit:
             return f"{count / unit:.1f} {name}"

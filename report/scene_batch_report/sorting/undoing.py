@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scene_batch.pipeline.interruption import Interruption
 from scene_batch_report.sorting import placing, sidecars
-from scene_batch_report.sorting.journal import JOURNAL, Journal
-from scene_batch_report.sorting.sorting import PARTIAL
+from scene_batch_report.sorting.journal import JOURNAL, Entry, Journal
+from scene_batch_report.sorting.turns import PARTIAL
+
+_MOST_NAMED = 5
 
 
 @dataclass(slots=True)
@@ -18,8 +20,15 @@ class Undone:
     """What became of an undoing."""
 
     photos: int = 0
-    left: int = 0
-    """Photos that were changed since, and stay where they are."""
+    left: dict[str, str] = field(default_factory=dict)
+    """Names of photos that stay where they are, and why; the first of many."""
+    left_count: int = 0
+
+    def leave(self, name: str, why: str) -> None:
+        """Count a photo that stays."""
+        self.left_count += 1
+        if len(self.left) < _MOST_NAMED:
+            self.left[name] = why
 
 
 def undo(folder: Path, interruption: Interruption) -> Undone:
@@ -32,21 +41,33 @@ def undo(folder: Path, interruption: Interruption) -> Undone:
     """
     folder = folder.absolute()
     undone = Undone()
-    if _finish_removal(folder):
+    if _finish_removal(folder) and not folder.exists():
         return undone
     with Journal(folder) as journal:
         journal.begin_undoing()
         for entry in journal.entries():
             name = folder / entry.name
             with interruption.held_off():
-                whole = placing.take_back(entry, name)
-                whole = sidecars.take_back(entry, name) and whole
-            undone.photos += whole
-            undone.left += not whole
+                why = _take_back(entry, name)
+            undone.photos += not why
+            if why:
+                undone.leave(entry.name, why)
         (folder / PARTIAL).unlink(missing_ok=True)
         with interruption.held_off():
             _remove(journal, keep=bool(undone.left))
     return undone
+
+
+def _take_back(entry: Entry, name: Path) -> str:
+    """Undo an entry; why it could not be done, or not whole; empty where it was."""
+    try:
+        whole = placing.take_back(entry, name)
+        whole = sidecars.take_back(entry, name) and whole
+    except placing.TakenError:
+        return "something has its place"
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if whole else "it, or its original, was changed since"
 
 
 def _remove(journal: Journal, *, keep: bool) -> None:

@@ -50,7 +50,13 @@ def with_answer(before: bytes | None, row: Prediction, *, is_sure: bool) -> byte
 
 
 def _keywords(about: etree._Element) -> etree._Element | None:
-    return about.find(f"{{{_DC}}}subject/{{{_RDF}}}Bag")
+    """The list of keywords, in whichever description it stands and whatever kind of list it is."""
+    for subject in about.getroottree().iter(f"{{{_DC}}}subject"):
+        for kind in ("Bag", "Seq", "Alt"):
+            found = subject.find(f"{{{_RDF}}}{kind}")
+            if found is not None:
+                return found
+    return None
 
 
 def _drop_keyword(about: etree._Element, keyword: str | None) -> None:
@@ -68,7 +74,7 @@ def _add_keyword(about: etree._Element, keyword: str) -> bool:
     """Add a keyword; whether it was not there."""
     bag = _keywords(about)
     if bag is None:
-        subject = about.find(f"{{{_DC}}}subject")
+        subject = next(iter(about.getroottree().iter(f"{{{_DC}}}subject")), None)
         if subject is None:
             subject = etree.SubElement(about, f"{{{_DC}}}subject", nsmap={"dc": _DC})
         bag = etree.SubElement(subject, f"{{{_RDF}}}Bag")
