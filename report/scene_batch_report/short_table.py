@@ -23,13 +23,17 @@ def short_rows(table: RunTable, count: int, width: int) -> Iterator[str]:
         for row in rows
     ]
     room = max(20, width - 2 - max(map(len, answers), default=0))
-    paths = [_shortened(printable(row.ref.path), room) for row in rows]
+    paths = [_shortened(_on_one_line(row.ref.path), room) for row in rows]
     longest = max(map(len, paths), default=0)
     for path, answer in zip(paths, answers, strict=True):
         yield f"{path:{longest}}  {answer}"[:width]
     photos = table.record["photos"]
     if photos > len(rows):
         yield f"… {photos} rows"
+
+
+def _on_one_line(path: str) -> str:
+    return printable(path).replace("\r", "\\r").replace("\n", "\\n")
 
 
 def _shortened(path: str, room: int) -> str:

@@ -159,15 +159,17 @@ def test_photos_are_seen_upright_in_their_shape_and_linked(
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (60, 30), "blue").save(folder / "turned.jpg", exif=exif)
-    gone = save_photo(folder / "gone.png")
+    gone, changed = save_photo(folder / "gone.png"), save_photo(folder / "new.png")
     run(Job((str(folder),), str(tmp_path / "p.parquet")), colours)
     gone.unlink()
+    save_photo(changed, "blue", (9, 9))
     (tmp_path / "pages").mkdir()
     data = _data(tmp_path / "p.parquet", tmp_path / "pages" / "p.html", longest=40)
-    first, second, third = data["photos"]
+    first, second, new, third = data["photos"]
     shapes = [Image.open(io.BytesIO(base64.b64decode(p["thumbnail"]))).size for p in (first, third)]
     assert shapes == [(40, 20), (20, 40)]
     assert second["not_seen"] == "missing: no such file"
+    assert "has changed since the run" in new["not_seen"]
     assert (tmp_path / "pages" / unquote(first["href"])).resolve() == wide.resolve()
     assert not {"?", "#", ":"} & set(first["href"])
 

@@ -24,6 +24,8 @@ export const corrections = {
   get size() { return classOf.size; },
   get canUndo() { return past.length > 0; },
   get isSaved() { return past.length === saved; },
+  /** Also when the last one of a saved file was taken back. */
+  get canSave() { return classOf.size > 0 || past.length !== saved; },
   set(photo, name) {
     if (classOf.get(photo) === name) return;
     past.push([photo, classOf.get(photo)]);

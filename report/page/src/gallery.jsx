@@ -91,7 +91,7 @@ export function Bar() {
   useEffect(() => {
     const keys = (event) => {
       if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
-      if (event.key === "s" && corrections.size > 0) corrections.save();
+      if (event.key === "s" && corrections.canSave) corrections.save();
       else if (event.key === "z" && !event.target.closest("input")) corrections.undo();
       else return;
       event.preventDefault();
@@ -104,7 +104,7 @@ export function Bar() {
     <aside class="save" aria-label="Corrections">
       <span aria-live="polite">{counted(corrections.size, "photo")} with a right class{corrections.isSaved ? ", saved" : ""}</span>
       <button type="button" disabled={!corrections.canUndo} onClick={() => corrections.undo()}>Undo</button>
-      <button type="button" class="main" disabled={corrections.size === 0} onClick={() => corrections.save()}>Save corrections</button>
+      <button type="button" class="main" disabled={!corrections.canSave} onClick={() => corrections.save()}>Save corrections</button>
     </aside>
   );
 }

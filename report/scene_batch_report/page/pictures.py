@@ -7,6 +7,7 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def _picture(photo: Mapping[str, Any], reader: Reader, longest: int) -> dict[str
     if "error" in photo:
         return {}
     ref = ImageRef(unprintable(photo["path"]), photo.get("size"))
+    if _has_changed(photo, ref.path):
+        return {"not_seen": "it has changed since the run: what was said is of another photo"}
     found = reader.read(ref).data
     small = found if isinstance(found, Unreadable) else thumbnail(ref, found, longest)
     if isinstance(small, Unreadable):
@@ -57,6 +60,18 @@ def _picture(photo: Mapping[str, Any], reader: Reader, longest: int) -> dict[str
     file = io.BytesIO()
     Image.fromarray(small).save(file, "WEBP", quality=_QUALITY, method=4)
     return {"thumbnail": base64.b64encode(file.getvalue()).decode("ascii")}
+
+
+def _has_changed(photo: Mapping[str, Any], path: str) -> bool:
+    """Whether a file on a disk has another size or time than the row says, to the second."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a URL is no path
+    except (OSError, ValueError):
+        return False  # a URL, or gone: reading it says so
+    moment = datetime.fromtimestamp(status.st_mtime_ns // 10**9, UTC)
+    return status.st_size != photo.get("size", status.st_size) or (
+        "modified" in photo and photo["modified"] != moment.isoformat(timespec="seconds")
+    )
 
 
 def original(path: str, page: Path) -> str | None:
@@ -70,7 +85,9 @@ def original(path: str, page: Path) -> str | None:
         return None if _HIDDEN_QUERY.search(path) else path
     if is_url(path) or "\0" in path:
         return None
-    here = os.path.abspath(unprintable(path))  # noqa: PTH100 - a link stays one
+    folder, name = os.path.split(unprintable(path))
+    # A link stays one; ".." behind a link leads out of where that leads.
+    here = os.path.join(os.path.realpath(folder or os.curdir), name)  # noqa: PTH118
     try:
         relative = os.path.relpath(here, page.resolve().parent)
     except ValueError:  # on another drive

@@ -91,7 +91,7 @@ def check_page(name: str, *, overwrite: bool) -> Path:
 def write_page(path: Path, contents: Mapping[str, Any]) -> int:
     """Write a page so that it is there whole or not at all; return its size in bytes."""
     script, style = bundle("page.js"), bundle("page.css")
-    partial = Path(f"{path}{PARTIAL}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with partial.open("wb") as file:
             head = _HEAD.format(policy=policy(script, style), style=style)

@@ -80,8 +80,8 @@ class RunTable:
             found = sum(pq.read_metadata(file).num_rows for file in files)
         except (pa.ArrowException, OSError, AttributeError, KeyError, ValueError, RecursionError):
             raise TableError(
-                f"{shown(name)!r} is not a table of scene-batch run, or of another version, or it"
-                " is damaged"
+                f"{shown(name)!r} is not a Parquet table or data set of scene-batch run, or of"
+                " another version, or it is damaged"
             ) from None
         if found != record["photos"]:
             raise TableError(

@@ -148,7 +148,7 @@ def test_what_is_no_whole_is_refused(photos: Path, colours: Predictor, tmp_path:
     with pytest.raises(TableError, match=r"is not the table of a shard \(run --shard I/N\)"):
         merge([*names[:2], str(whole)], out)
     (tmp_path / "foreign.parquet").write_bytes(b"PAR1")
-    with pytest.raises(TableError, match="is not a table of scene-batch run"):
+    with pytest.raises(TableError, match="is not a Parquet table or data set"):
         merge([*names, str(tmp_path / "foreign.parquet")], out)
     with pytest.raises(TableError, match="no table"):
         merge([*names[:2], str(tmp_path / "gone.parquet")], out)
@@ -233,7 +233,9 @@ def test_records_that_are_no_runs_are_refused(
         with pq.ParquetWriter(to, table.schema) as writer:
             writer.write_table(table)
             writer.add_key_value_metadata({"scene_batch.run": record})
-        with pytest.raises(TableError, match="is not a table of scene-batch run"):
+        with pytest.raises(
+            TableError, match="is not a Parquet table or data set"
+        ):
             merge([str(to)], str(tmp_path / "merged.parquet"))
 
 

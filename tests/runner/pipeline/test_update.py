@@ -259,7 +259,7 @@ def test_what_cannot_be_updated_is_refused(
             run(job, colours)
     with pytest.raises(OutputError, match=r"there is no .* yet"):
         run(Job((str(photos),), str(tmp_path / "p.parquet"), retry_unreadable=True), colours)
-    with pytest.raises(OutputError, match="is not a table of scene-batch run"):
+    with pytest.raises(OutputError, match="is not a Parquet table or data set"):
         _update(photos, tmp_path / "foreign.parquet", colours)
 
 
