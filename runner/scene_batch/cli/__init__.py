@@ -36,6 +36,9 @@ COMMANDS = {
     "evaluate": Entry(
         "scene_batch_report.cli.evaluate", "Say how good a table is, by known classes.", "report"
     ),
+    "serve": Entry(
+        "scene_batch_serve.cli.serve", "Answer single photos over HTTP, with a page.", "serve"
+    ),
     "inspect": Entry("scene_batch.cli.inspect", "Show a model file's card."),
     "verify": Entry("scene_batch.cli.verify", "Prove a model file on this device."),
     "bench": Entry("scene_batch.cli.bench", "Find the fastest settings on this device."),
@@ -63,6 +66,10 @@ _OF_EXTRAS = {
     "optuna",
     "tomli_w",
     "sklearn",
+    "starlette",
+    "uvicorn",
+    "python_multipart",
+    "prometheus_client",
 }
 
 
