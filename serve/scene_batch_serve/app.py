@@ -7,10 +7,11 @@ import time
 from http import HTTPStatus
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scene_batch_serve.figures import Figures
@@ -25,9 +26,9 @@ _NEVER_SENT = 499
 def make_app(service: Service, figures: Figures) -> ASGIApp:
     """The application of a service."""
     routes = service.routes()
-    app = Starlette(
-        routes=routes,
-        exception_handlers={Problem: _problem, HTTPException: _http_problem},
+    app = ExceptionMiddleware(
+        Router(routes, redirect_slashes=False),
+        handlers={Problem: _problem, HTTPException: _http_problem},
     )
     return Watched(app, figures, frozenset(route.path for route in routes))
 
@@ -61,6 +62,7 @@ class Watched:
         headers = dict(scope["headers"])
         identity = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         state: dict[str, Any] = scope.setdefault("state", {})
+        scope["app"] = self  # without one, what is not found would be no exception
 
         async def told(message: Message) -> None:
             nonlocal status
@@ -93,5 +95,5 @@ class Watched:
                 path=short(path),
                 status=status,
                 ms=round((time.perf_counter() - begun) * 1000, 1),
-                **{key: state[key] for key in ("code", "photos", "held") if key in state},
+                **{key: state[key] for key in ("code", "photos", "bytes") if key in state},
             )

@@ -68,6 +68,10 @@ class ContentReader:
         else:
             self._form.feed(data)
 
+    def drop(self) -> None:
+        """Let go of what has come; an error would keep it."""
+        self._pieces, self._form = [], None
+
     def close(self) -> Content:
         """What it holds."""
         if self._form is not None:

@@ -13,9 +13,10 @@ from scene_batch_serve.bodies import Content, ContentReader
 from scene_batch_serve.bounds import Bounds, Held
 from scene_batch_serve.problems import CLOSE, Problem, malformed, overloaded, stopping, too_large
 
-_DISCARDED, _DISCARD_SECONDS = 2, 3.0
-"""Of a request that is refused, so many times the largest one's bytes are received for so many
-seconds at most, and thrown away: a client that still sends would not see the answer."""
+_DISCARDED, _SILENT_SECONDS = 2, 0.25
+"""Of a request that is refused, so many times the largest one's bytes are received at most, while
+they come, and thrown away: a client that still sends would not see the answer."""
+_DISCARD_SECONDS = 3.0
 _LAST_SECONDS = 1.0
 """What a request that is still coming has left when the server ends."""
 
@@ -43,7 +44,11 @@ class Intake:
         try:
             yield
         finally:
-            self.held.give_back(request.state.held)
+            self._let_go(request)
+
+    def _let_go(self, request: Request) -> None:
+        self.held.give_back(request.state.held)
+        request.state.held = 0
 
     async def content(self, request: Request) -> Content:
         """What a request holds; call it inside ``holding``.
@@ -64,6 +69,8 @@ class Intake:
         except TimeoutError:
             raise stopping() if self._ends else _too_slow(seconds) from None
         except Problem:
+            # At once: where many are too much together, the others have room.
+            self._let_go(request)
             await coming.discard(_DISCARDED * self.bounds.body)
             raise
 
@@ -71,15 +78,18 @@ class Intake:
         if _length(request, self.bounds.body) > self.bounds.body:
             raise too_large(self.bounds.body)
         reader = ContentReader(request.headers.get("content-type", ""), self.bounds.files)
-        while coming.more:
-            piece = await coming.piece()
-            if not self.held.take(len(piece)):
-                raise overloaded()
-            request.state.held += len(piece)
-            if request.state.held > self.bounds.body:
-                raise too_large(self.bounds.body)
-            reader.feed(piece)
-        return reader.close()
+        try:
+            while coming.more:
+                piece = await coming.piece()
+                if not self.held.take(len(piece)):
+                    raise overloaded()
+                request.state.held += len(piece)
+                if request.state.held > self.bounds.body:
+                    raise too_large(self.bounds.body)
+                reader.feed(piece)
+            return reader.close()
+        finally:
+            reader.drop()
 
 
 class _Coming:
@@ -110,7 +120,8 @@ class _Coming:
         try:
             async with asyncio.timeout(_DISCARD_SECONDS):
                 while self.more and not self._waits and most > 0:
-                    most -= len(await self.piece())
+                    async with asyncio.timeout(_SILENT_SECONDS):
+                        most -= len(await self.piece())
         except TimeoutError:
             return
 

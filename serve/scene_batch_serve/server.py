@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from types import FrameType
 
 import uvicorn
@@ -73,6 +73,8 @@ class Server(uvicorn.Server):
         )
         self._service, self._intake = service, intake
         self._end_at: float | None = None
+        self.begun: Callable[[], None] = lambda: None
+        """Is called when requests are taken, and signals, too."""
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the end."""
@@ -96,6 +98,11 @@ class Server(uvicorn.Server):
         self._service.stopping = True
         notice = 0.0 if sig == signal.SIGINT else _NOTICE_SECONDS
         self._end_at = time.monotonic() + notice
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests."""
+        await super().startup(sockets)
+        self.begun()
 
     async def on_tick(self, counter: int) -> bool:
         """Look whether it is time to end."""

@@ -77,6 +77,7 @@ class Service:
             items = self._items(content)
             content.photos.clear()  # the threads let go of each when it is decoded
             rows = await self._desk.rows(items, top_k)
+            request.state.bytes = request.state.held
         request.state.photos = len(rows)
         self._figures.rows(rows, time.perf_counter() - begun)
         if content.is_list:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from scene_batch import __version__
 from scene_batch.classifier import Classifier
@@ -51,7 +52,9 @@ def serve(
             to_json(card, session.path.stat().st_size, session.sha256),
         )
         host, port = socket.getsockname()[:2]
-        log(
+        server = Server(make_app(service, figures), service, intake, bounds)
+        server.begun = partial(
+            log,
             "serving",
             url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
             model=card.name,
@@ -62,7 +65,7 @@ def serve(
             scene_batch=__version__,
             **({"note": session.note} if session.note else {}),
         )
-        Server(make_app(service, figures), service, intake, bounds).run([socket])
+        server.run([socket])
     log("stopped")
 
 

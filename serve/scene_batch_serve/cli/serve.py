@@ -13,7 +13,7 @@ from scene_batch.cli.values import AutoOrCount, Seconds
 from scene_batch.model.compute_options import ComputeOptions, Provider
 from scene_batch_serve.cli.values import Bytes
 
-_HIGHEST_PORT = 65_535
+_HIGHEST_PORT, _LONGEST_KEPT = 65_535, 3600
 
 
 def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
@@ -61,6 +61,13 @@ def _seconds_option(
     help="Beyond them the one that is idle longest is closed.",
 )
 @_seconds_option("--body-timeout", "30s", "A request that takes longer to come gets 408.")
+@click.option(
+    "--keep-alive",
+    type=click.IntRange(1, _LONGEST_KEPT),
+    default=15,
+    show_default=True,
+    help="Seconds that a connection is kept; behind a balancer more than it keeps them.",
+)
 @_seconds_option("--decode-timeout", "10s", "A photo whose decoding takes longer gets 503.")
 @config_option
 def command(
@@ -80,6 +87,7 @@ def command(
     max_body: int,
     max_connections: int,
     body_timeout: float,
+    keep_alive: int,
     decode_timeout: float,
 ) -> None:
     """Answer single photos over HTTP: POST /predict, and a page at / to try it.
@@ -114,5 +122,10 @@ def command(
         (host, port),
         workers=workers,
         patience=Patience(batch_wait, max_wait, queue),
-        bounds=Bounds(body=max_body, body_seconds=body_timeout, connections=max_connections),
+        bounds=Bounds(
+            body=max_body,
+            body_seconds=body_timeout,
+            keep_alive=keep_alive,
+            connections=max_connections,
+        ),
     )
