@@ -23,14 +23,14 @@ _NEVER_SENT = 499
 """In logs and counts: the client had gone before there was an answer."""
 
 
-def make_app(service: Service, figures: Figures) -> ASGIApp:
+def make_app(service: Service) -> ASGIApp:
     """The application of a service."""
     routes = service.routes()
     app = ExceptionMiddleware(
         Router(routes, redirect_slashes=False),
         handlers={Problem: _problem, HTTPException: _http_problem},
     )
-    return Watched(app, figures, frozenset(route.path for route in routes))
+    return Watched(app, service.figures, frozenset(route.path for route in routes))
 
 
 def _problem(request: Request, error: Exception) -> Response:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,12 +16,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from scene_batch.pipeline.engine import Item
+from scene_batch.records import Unreadable
 from scene_batch_serve.answers import Answers
 from scene_batch_serve.bodies import Content
+from scene_batch_serve.corrections import Corrections
 from scene_batch_serve.desk import Desk, given
 from scene_batch_serve.figures import Figures
 from scene_batch_serve.intake import Intake
-from scene_batch_serve.problems import Problem
+from scene_batch_serve.problems import Problem, unsuitable
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -29,36 +33,35 @@ _PAGE = {
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
 }
+_DESCRIPTION = json.loads((_HERE / "openapi.json").read_text(encoding="utf-8"))
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
-    " img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none';"
+    " img-src blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'",
     "Cache-Control": "no-cache",
     "Referrer-Policy": "no-referrer",
 }
 
 
+@dataclass(slots=True)
 class Service:
     """Answers requests."""
 
-    def __init__(
-        self,
-        desk: Desk,
-        intake: Intake,
-        answers: Answers,
-        figures: Figures,
-        card: dict[str, Any],
-    ) -> None:
-        self._desk, self._intake, self._answers, self._figures = desk, intake, answers, figures
-        self._card = card
-        self._description = json.loads((_HERE / "openapi.json").read_text(encoding="utf-8"))
-        self.stopping = False
-        """Whether the server is about to end."""
+    desk: Desk
+    intake: Intake
+    answers: Answers
+    figures: Figures
+    card: dict[str, Any]
+    """The model's, as JSON."""
+    corrections: Corrections | None = None
+    stopping: bool = False
+    """Whether the server is about to end."""
 
     def routes(self) -> list[Route]:
         """All that is answered."""
         return [
             Route("/predict", self.predict, methods=["POST"]),
+            Route("/corrections", self.correct, methods=["GET", "POST"]),
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
             Route("/metrics", self.metrics),
@@ -71,18 +74,18 @@ class Service:
     async def predict(self, request: Request) -> Response:
         """Classify the photos of a request."""
         begun = time.perf_counter()
-        top_k = self._answers.number(request.query_params.get("top_k"))
-        with self._intake.holding(request):
-            content = await self._intake.content(request)
+        top_k = self.answers.number(request.query_params.get("top_k"))
+        with self.intake.holding(request):
+            content = await self.intake.content(request)
             items = self._items(content)
             content.photos.clear()  # the threads let go of each when it is decoded
-            rows = await self._desk.rows(items, top_k)
+            rows = await self.desk.rows(items, top_k)
             request.state.bytes = request.state.held
         request.state.photos = len(rows)
-        self._figures.rows(rows, time.perf_counter() - begun)
+        self.figures.rows(rows, time.perf_counter() - begun)
         if content.is_list:
-            return JSONResponse(self._answers.of_each(rows))
-        return JSONResponse(self._answers.of_one(rows[0]))
+            return JSONResponse(self.answers.of_each(rows))
+        return JSONResponse(self.answers.of_one(rows[0]))
 
     def _items(self, content: Content) -> list[Item]:
         if content.urls:
@@ -91,31 +94,57 @@ class Service:
             )
         return [given(photo) for photo in content.photos]
 
+    async def correct(self, request: Request) -> Response:
+        """Store a photo with the class that a visitor says it has, or say how many there are."""
+        stored = self._stored()
+        if request.method in ("GET", "HEAD"):
+            return JSONResponse(stored.to_json())
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            message = "corrections come from this server's own page, or from programs"
+            raise Problem(HTTPStatus.FORBIDDEN, "other_site", message)
+        with self.intake.holding(request):
+            content = await self.intake.content(request)
+            class_name = stored.check_class(content.fields.get("class"))
+            if len(content.photos) != 1:
+                raise unsuitable("no_file", "the form must have one field 'file'")
+            (row,) = await self.desk.rows([given(content.photos[0])], 1)
+            if isinstance(row, Unreadable) and row.code != "no_answer":
+                raise Problem.of(row)
+            await asyncio.to_thread(stored.add, content.photos[0], class_name)
+        return JSONResponse(stored.to_json())
+
+    def _stored(self) -> Corrections:
+        if self.corrections is None:
+            message = "this server stores no corrections; start it with --corrections DIR"
+            raise Problem(HTTPStatus.NOT_FOUND, "corrections_off", message)
+        return self.corrections
+
     async def healthz(self, _: Request) -> Response:
         """Whether the process does its work; if not, it should be started anew."""
-        return _state(self._desk.is_well, "ok", "the model fails")
+        return _state(self.desk.is_well, "ok", "the model fails")
 
     async def readyz(self, _: Request) -> Response:
         """Whether requests should be sent here."""
         if self.stopping:
             return _state(False, "", "stopping")
-        return _state(self._desk.is_well, "ready", "the model fails")
+        return _state(self.desk.is_well, "ready", "the model fails")
 
     async def metrics(self, _: Request) -> Response:
         """Figures for Prometheus."""
-        return Response(self._figures.text(), headers={"Content-Type": self._figures.content_type})
+        return Response(self.figures.text(), headers={"Content-Type": self.figures.content_type})
 
     async def stats(self, _: Request) -> Response:
         """Figures for the page."""
-        return JSONResponse(self._figures.in_short())
+        stored = None if self.corrections is None else self.corrections.to_json()
+        return JSONResponse({**self.figures.in_short(), "corrections": stored})
 
     async def openapi(self, _: Request) -> Response:
         """The description of all this."""
-        return JSONResponse(self._description)
+        return JSONResponse(_DESCRIPTION)
 
     async def model(self, _: Request) -> Response:
         """The model's card."""
-        return JSONResponse(self._card)
+        return JSONResponse(self.card)
 
 
 def _state(well: bool, text: str, else_text: str) -> Response:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from scene_batch import __version__
 from scene_batch.classifier import Classifier
@@ -12,6 +14,7 @@ from scene_batch.pipeline.live import Patience
 from scene_batch_serve.answers import Answers
 from scene_batch_serve.app import make_app
 from scene_batch_serve.bounds import Bounds
+from scene_batch_serve.corrections import Corrections
 from scene_batch_serve.desk import Desk
 from scene_batch_serve.figures import Figures
 from scene_batch_serve.intake import Intake
@@ -23,23 +26,32 @@ _OTHER_FILES = 64
 """Descriptors that are not connections."""
 
 
-def serve(
-    classifier: Classifier,
-    address: tuple[str, int],
-    *,
-    workers: int | None,
-    patience: Patience,
-    bounds: Bounds,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How photos are answered."""
+
+    workers: int | None = None
+    """Threads that decode; None: as many as this process may use."""
+    patience: Patience = field(default_factory=Patience)
+    bounds: Bounds = field(default_factory=Bounds)
+    corrections: Path | None = None
+    """Where corrections are stored; None: nowhere."""
+
+
+def serve(classifier: Classifier, address: tuple[str, int], settings: Settings) -> None:
     """Answer requests until a signal comes.
 
     Raises:
-        UsageError: Nothing can listen at the address.
+        UsageError: Nothing can listen at the address, or a class cannot be a folder.
+        OutputError: The folder of corrections cannot be written.
     """
+    bounds, corrections = settings.bounds, settings.corrections
     _raise_limit(bounds.connections + _OTHER_FILES)
     session, card = classifier.predictor.session, classifier.card
     figures = Figures(card.name, card.version, session.provider)
     intake = Intake(bounds)
+    stored = None if corrections is None else Corrections(corrections, card.classes)
+    patience, workers = settings.patience, settings.workers
     with listen(*address) as socket, classifier.live(patience, workers=workers) as live:
         live.batches = figures.call
         figures.watch("in_hand", "Photos that wait or are computed.", lambda: live.in_hand)
@@ -50,9 +62,10 @@ def serve(
             Answers.of(card, classifier.predictor.top_k),
             figures,
             to_json(card, session.path.stat().st_size, session.sha256),
+            stored,
         )
         host, port = socket.getsockname()[:2]
-        server = Server(make_app(service, figures), service, intake, bounds)
+        server = Server(make_app(service), service, intake, bounds)
         server.begun = partial(
             log,
             "serving",

@@ -13,10 +13,11 @@ BODY = 1 << 20
 
 
 @pytest.fixture(scope="session")
-def served(colour_model: Path) -> Iterator[Served]:
+def served(colour_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One that is patient with photos, and not with clients."""
     with serving(
         *("--model", str(colour_model), "--max-body", str(BODY), "--body-timeout", "1s"),
         *("--max-wait", "60s", "--keep-alive", "1"),
+        *("--corrections", str(tmp_path_factory.mktemp("corrections"))),
     ) as server:
         yield server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
@@ -69,6 +70,11 @@ def _seconds_option(
     help="Seconds that a connection is kept; behind a balancer more than it keeps them.",
 )
 @_seconds_option("--decode-timeout", "10s", "A photo whose decoding takes longer gets 503.")
+@click.option(
+    "--corrections",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Let visitors say the right class, and store such photos here for train --add.",
+)
 @config_option
 def command(
     host: str,
@@ -89,6 +95,7 @@ def command(
     body_timeout: float,
     keep_alive: int,
     decode_timeout: float,
+    corrections: Path | None,
 ) -> None:
     """Answer single photos over HTTP: POST /predict, and a page at / to try it.
 
@@ -108,7 +115,7 @@ def command(
     from scene_batch.classifier import Classifier
     from scene_batch.pipeline.live import Patience
     from scene_batch_serve.bounds import Bounds
-    from scene_batch_serve.serving import serve
+    from scene_batch_serve.serving import Settings, serve
 
     classifier = Classifier.load(
         model,
@@ -117,9 +124,7 @@ def command(
         compute=ComputeOptions(provider, batch_size, threads, bf16),
         decode_timeout=decode_timeout,
     )
-    serve(
-        classifier,
-        (host, port),
+    settings = Settings(
         workers=workers,
         patience=Patience(batch_wait, max_wait, queue),
         bounds=Bounds(
@@ -128,4 +133,6 @@ def command(
             keep_alive=keep_alive,
             connections=max_connections,
         ),
+        corrections=corrections,
     )
+    serve(classifier, (host, port), settings)
