@@ -61,6 +61,6 @@ locks: ## the locked requirements, anew
 	$(LOCK) pyproject.toml --extra cpu --extra heif --output-file requirements/cpu.txt
 	$(LOCK) pyproject.toml --extra gpu --extra heif --output-file requirements/gpu.txt
 	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --output-file requirements/train.txt
-	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --extra serve --group dev --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --extra report --extra serve --group dev --output-file requirements/dev.txt
 	$(LOCK) --group build --output-file requirements/build.txt
 	$(LOCK) --group uv --output-file requirements/uv.txt
