@@ -46,6 +46,16 @@ class Intake:
         finally:
             self._let_go(request)
 
+    def reserve(self, request: Request) -> None:
+        """Count what a photo may have that is fetched for a request.
+
+        Raises:
+            Problem: There is no room for it.
+        """
+        if not self.held.take(self.bounds.body):
+            raise overloaded()
+        request.state.held += self.bounds.body
+
     def _let_go(self, request: Request) -> None:
         self.held.give_back(request.state.held)
         request.state.held = 0

@@ -24,6 +24,7 @@ from scene_batch_serve.desk import Desk, given
 from scene_batch_serve.figures import Figures
 from scene_batch_serve.intake import Intake
 from scene_batch_serve.problems import Problem, unsuitable
+from scene_batch_serve.urls import Urls
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -54,6 +55,8 @@ class Service:
     card: dict[str, Any]
     """The model's, as JSON."""
     corrections: Corrections | None = None
+    urls: Urls | None = None
+    """Which are fetched; None: none."""
     stopping: bool = False
     """Whether the server is about to end."""
 
@@ -77,10 +80,12 @@ class Service:
         top_k = self.answers.number(request.query_params.get("top_k"))
         with self.intake.holding(request):
             content = await self.intake.content(request)
+            request.state.bytes = request.state.held
             items = self._items(content)
             content.photos.clear()  # the threads let go of each when it is decoded
+            if content.urls:
+                self.intake.reserve(request)
             rows = await self.desk.rows(items, top_k)
-            request.state.bytes = request.state.held
         request.state.photos = len(rows)
         self.figures.rows(rows, time.perf_counter() - begun)
         if content.is_list:
@@ -88,11 +93,13 @@ class Service:
         return JSONResponse(self.answers.of_one(rows[0]))
 
     def _items(self, content: Content) -> list[Item]:
-        if content.urls:
-            raise Problem(
-                HTTPStatus.FORBIDDEN, "urls_off", "this server fetches no photos by their URL"
-            )
-        return [given(photo) for photo in content.photos]
+        photos: list[Item] = [given(photo) for photo in content.photos]
+        if not content.urls:
+            return photos
+        if self.urls is None:
+            message = "this server fetches no photos; start it with --allow-urls"
+            raise Problem(HTTPStatus.FORBIDDEN, "urls_off", message)
+        return photos + [self.urls.item(url) for url in content.urls]
 
     async def correct(self, request: Request) -> Response:
         """Store a photo with the class that a visitor says it has, or say how many there are."""

@@ -21,6 +21,7 @@ from scene_batch_serve.intake import Intake
 from scene_batch_serve.logs import log
 from scene_batch_serve.server import Server, listen
 from scene_batch_serve.service import Service
+from scene_batch_serve.urls import Urls
 
 _OTHER_FILES = 64
 """Descriptors that are not connections."""
@@ -36,6 +37,8 @@ class Settings:
     bounds: Bounds = field(default_factory=Bounds)
     corrections: Path | None = None
     """Where corrections are stored; None: nowhere."""
+    urls: Urls | None = None
+    """Which photos are fetched by their URL; None: none."""
 
 
 def serve(classifier: Classifier, address: tuple[str, int], settings: Settings) -> None:
@@ -51,8 +54,10 @@ def serve(classifier: Classifier, address: tuple[str, int], settings: Settings) 
     figures = Figures(card.name, card.version, session.provider)
     intake = Intake(bounds)
     stored = None if corrections is None else Corrections(corrections, card.classes)
-    patience, workers = settings.patience, settings.workers
-    with listen(*address) as socket, classifier.live(patience, workers=workers) as live:
+    urls = settings.urls
+    reader = urls.reader(classifier.read_timeout, bounds.body) if urls else None
+    threads = classifier.live(settings.patience, reader=reader, workers=settings.workers)
+    with listen(*address) as socket, threads as live:
         live.batches = figures.call
         figures.watch("in_hand", "Photos that wait or are computed.", lambda: live.in_hand)
         figures.watch("held_bytes", "Bytes of requests.", lambda: intake.held.bytes)
@@ -63,6 +68,7 @@ def serve(classifier: Classifier, address: tuple[str, int], settings: Settings) 
             figures,
             to_json(card, session.path.stat().st_size, session.sha256),
             stored,
+            urls,
         )
         host, port = socket.getsockname()[:2]
         server = Server(make_app(service), service, intake, bounds)

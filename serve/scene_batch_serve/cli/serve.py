@@ -69,11 +69,25 @@ def _seconds_option(
     show_default=True,
     help="Seconds that a connection is kept; behind a balancer more than it keeps them.",
 )
+@_seconds_option("--read-timeout", "10s", "A photo by URL that takes longer gets 503.")
 @_seconds_option("--decode-timeout", "10s", "A photo whose decoding takes longer gets 503.")
 @click.option(
     "--corrections",
     type=click.Path(path_type=Path, file_okay=False),
     help="Let visitors say the right class, and store such photos here for train --add.",
+)
+@click.option("--allow-urls", is_flag=True, help="Fetch photos by URL, from the public Internet.")
+@click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="HOST",
+    help="With --allow-urls: a host that may be asked though it is not public; may be repeated.",
+)
+@click.option(
+    "--allow-bucket",
+    multiple=True,
+    metavar="s3://NAME",
+    help="With --allow-urls: a bucket that may be read; may be repeated.",
 )
 @config_option
 def command(
@@ -94,8 +108,12 @@ def command(
     max_connections: int,
     body_timeout: float,
     keep_alive: int,
+    read_timeout: float,
     decode_timeout: float,
     corrections: Path | None,
+    allow_urls: bool,
+    allow_host: tuple[str, ...],
+    allow_bucket: tuple[str, ...],
 ) -> None:
     """Answer single photos over HTTP: POST /predict, and a page at / to try it.
 
@@ -116,12 +134,17 @@ def command(
     from scene_batch.pipeline.live import Patience
     from scene_batch_serve.bounds import Bounds
     from scene_batch_serve.serving import Settings, serve
+    from scene_batch_serve.urls import Urls
 
+    if not allow_urls and (allow_host or allow_bucket):
+        raise click.UsageError("--allow-host and --allow-bucket need --allow-urls")
+    urls = Urls(allow_host, allow_bucket) if allow_urls else None
     classifier = Classifier.load(
         model,
         model_sha256=model_sha256,
         top_k=top_k,
         compute=ComputeOptions(provider, batch_size, threads, bf16),
+        read_timeout=read_timeout,
         decode_timeout=decode_timeout,
     )
     settings = Settings(
@@ -134,5 +157,6 @@ def command(
             connections=max_connections,
         ),
         corrections=corrections,
+        urls=urls,
     )
     serve(classifier, (host, port), settings)
