@@ -220,9 +220,11 @@ def scene_batch(
 
 
 @contextmanager
-def started(words: Sequence[str], **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    words: Sequence[str], environment: Mapping[str, str] | None = None, **more: Any
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process that does not outlive the block."""
-    with subprocess.Popen(words, env=process_environment(), **more) as process:
+    with subprocess.Popen(words, env=process_environment(environment), **more) as process:
         try:
             yield process
         finally:

@@ -50,6 +50,11 @@ class Problem(Exception):
         again = AGAIN if status == HTTPStatus.SERVICE_UNAVAILABLE else None
         return cls(status, row.code, row.message, again)
 
+    @classmethod
+    def urls_off(cls, remedy: str) -> Problem:
+        """A photo by URL, where none is fetched."""
+        return cls(HTTPStatus.FORBIDDEN, "urls_off", f"no photos are fetched here; {remedy}")
+
     def to_json(self) -> dict[str, object]:
         """The body of the answer."""
         return {"error": {"code": self.code, "message": self.message}}

@@ -97,8 +97,7 @@ class Service:
         if not content.urls:
             return photos
         if self.urls is None:
-            message = "this server fetches no photos; start it with --allow-urls"
-            raise Problem(HTTPStatus.FORBIDDEN, "urls_off", message)
+            raise Problem.urls_off("start the server with --allow-urls")
         return photos + [self.urls.item(url) for url in content.urls]
 
     async def correct(self, request: Request) -> Response:
