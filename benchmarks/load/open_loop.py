@@ -46,10 +46,14 @@ class Client:
     async def one(self) -> None:
         """Send it, and wait for the answer."""
         begun = time.perf_counter()
-        try:
-            status = await self._ask()
-        except (OSError, ValueError, asyncio.IncompleteReadError):
-            status = 0
+        kept = True
+        while kept:  # one that was kept may just have been closed
+            kept, status = bool(self._free), 0
+            try:
+                status = await self._ask()
+                kept = False
+            except (OSError, ValueError, asyncio.IncompleteReadError):
+                continue
         self.seen.statuses[status] += 1
         if status == 200:  # noqa: PLR2004
             self.seen.seconds.append(time.perf_counter() - begun)

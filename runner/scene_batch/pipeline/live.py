@@ -17,6 +17,7 @@ from typing import Self, TypeAlias
 
 from scene_batch.model.attempt import Attempt
 from scene_batch.pipeline.engine import Engine, Got, Item, Loaded
+from scene_batch.pipeline.pace import Pace
 from scene_batch.pipeline.time_limit import LimitedWork, Step
 from scene_batch.records import Batch, Decoded, Prediction, Row
 from scene_batch.threads import Future, Pool
@@ -38,7 +39,7 @@ class Patience:
     batch: float = 0.005
     """Seconds that a decoded photo waits for others to fill its batch, while some are coming."""
     queue: float = 0.25
-    """Seconds: while a photo has waited so long for a thread or the model, none is taken."""
+    """Seconds: while those in hand take longer, or one has waited so long, none is taken."""
     most: int | None = None
     """Photos in hand at a time; None: some batches for each call of the model."""
 
@@ -61,6 +62,7 @@ class Live:
         self._in_hand = self._calling = self._computing = 0
         self._not_begun: dict[_Photo, None] = {}  # first come, first served
         self._decoded: deque[_Photo] = deque()
+        self._pace = Pace()
         self._is_open = False
         self._stack = ExitStack()
 
@@ -119,6 +121,8 @@ class Live:
         with self._changed:
             if not self._is_open or self._is_full(len(photos), now):
                 return False
+            if not self._in_hand:
+                self._pace.begin(now)
             self._in_hand += len(photos)
             self._not_begun.update(dict.fromkeys(photos))
         for photo in photos:
@@ -127,6 +131,9 @@ class Live:
 
     def _is_full(self, more: int, now: float) -> bool:
         if self._in_hand + more > self.most:
+            return True
+        many = self._in_hand > self._session.calls
+        if many and self._pace.seconds(self._in_hand) > self._patience.queue:
             return True
         first = next(iter(self._not_begun), None)
         waiting = [photo.came for photo in (first, *list(self._decoded)[:1]) if photo is not None]
@@ -159,6 +166,7 @@ class Live:
                 photo.tell(answer)
         finally:
             with self._changed:
+                self._pace.answered(len(photos), time.monotonic())
                 self._in_hand -= len(photos)
                 self._computing -= computed
                 self._calling -= bool(computed)

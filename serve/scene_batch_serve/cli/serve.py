@@ -50,7 +50,7 @@ def _seconds_option(
 @click.option("--bf16", is_flag=True, help="Compute an fp32 model in bfloat16: openvino only.")
 @_seconds_option("--batch-wait", "0.005s", "How long a photo waits for others to fill its batch.")
 @_auto_option("--queue", "Photos in hand at a time; more are answered 503.")
-@_seconds_option("--max-wait", "0.25s", "When a photo has waited so long, new ones get 503.")
+@_seconds_option("--max-wait", "0.25s", "While those in hand take longer, new ones get 503.")
 @click.option(
     "--max-body", type=Bytes(), default="32MiB", show_default=True, help="Largest request."
 )

@@ -17,6 +17,7 @@ from scene_batch.model.attempt import Limits
 from scene_batch.model.predictor import Predictor
 from scene_batch.pipeline.engine import Given
 from scene_batch.pipeline.live import Answer, Live, Patience
+from scene_batch.pipeline.pace import Pace
 from scene_batch.records import (
     Batch,
     Decoded,
@@ -41,6 +42,7 @@ class _Gated(Predictor):
 
     gate: threading.Event = field(default_factory=threading.Event)
     failure: Exception | None = None
+    seconds: float = 0.0
 
     def decode(
         self, ref: ImageRef, data: bytes | Pixels, limits: Limits | None = None
@@ -55,11 +57,12 @@ class _Gated(Predictor):
         """Fail, if it is to."""
         if self.failure is not None:
             raise self.failure
+        time.sleep(self.seconds * len(batch.items))
         return super().predict(batch)
 
 
-def _gated(predictor: Predictor, gate: threading.Event, failure: Any = None) -> _Gated:
-    return _Gated(predictor.session, predictor.top_k, gate, failure)
+def _gated(predictor: Predictor, gate: threading.Event, failure: Any = None, **more: Any) -> _Gated:
+    return _Gated(predictor.session, predictor.top_k, gate, failure, **more)
 
 
 class Answers:
@@ -247,3 +250,37 @@ def test_pixels_are_classified_too(live: Live) -> None:
     (row,) = answers.wait(1)
     assert isinstance(row, Prediction)
     assert row.class_name == "blue"
+
+
+def test_none_is_taken_while_those_in_hand_take_too_long_by_the_pace(
+    colours: Predictor, photos: list[bytes]
+) -> None:
+    """Whoever comes is answered soon, or refused; and few are never refused."""
+    slow = _gated(colours, threading.Event(), seconds=0.02)
+    with Classifier(slow).live(Patience(queue=0.2)) as live:
+        answers, taken = Answers(), 0
+        until = time.monotonic() + 1.2
+        longest = 0
+        while time.monotonic() < until:
+            taken += live.submit([_photo(photos[0])], [answers.tell(taken)], 1)
+            longest = max(longest, live.in_hand if time.monotonic() > until - 0.5 else 0)
+            time.sleep(0.001)
+        answers.wait(taken)
+        assert longest < live.most
+        assert taken > 20
+        for number in range(5):
+            assert live.submit([_photo(photos[0])], [answers.tell(taken + number)], 1)
+            wait_for(lambda: live.in_hand == 0)
+
+
+def test_the_pace_is_a_mean_of_the_last_photos_and_idle_time_is_none() -> None:
+    pace = Pace()
+    assert pace.seconds(10) == 0
+    for second in range(0, 100, 10):
+        pace.begin(second)
+        pace.answered(2, second + 0.2)
+    assert pace.seconds(10) == pytest.approx(1.0)
+    for second in range(200):
+        pace.begin(second)
+        pace.answered(1, second + 0.5)
+    assert pace.seconds(10) == pytest.approx(5.0)
