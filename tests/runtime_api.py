@@ -25,6 +25,8 @@ class RuntimeApi:
     events: queue.Queue[bytes] = field(default_factory=queue.Queue)
     told: queue.Queue[tuple[str, Any]] = field(default_factory=queue.Queue)
     """``response`` or ``error`` or ``init``, and what came with it."""
+    pid: int = 0
+    """The function's process."""
 
     def invoke(self, event: object) -> tuple[str, Any]:
         """Hand an event to the function, and wait for what it tells."""
@@ -101,6 +103,7 @@ def lambda_function(**variables: str) -> Iterator[RuntimeApi]:
         )
         words = [sys.executable, "-m", "awslambdaric", "scene_batch_serve.lambda_handler.handler"]
         with started(words, environment=environment) as process:
+            api.pid = process.pid
             yield api
             process.kill()
             process.wait()

@@ -12,6 +12,7 @@ from PIL import Image
 from scene_batch.errors import SceneBatchError
 from scene_batch_serve.corrections import Corrections, Limits
 from scene_batch_serve.problems import Problem
+from scene_batch_train.new_photos import find_new
 from served import Served, form, serving
 from support import encode
 
@@ -138,3 +139,13 @@ def test_a_file_in_its_place_is_said_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SceneBatchError, match="name another folder"):
         Corrections(tmp_path / "file" / "x", COLOURS)
+
+
+def test_training_takes_the_folder_as_it_is(tmp_path: Path) -> None:
+    corrections = Corrections(tmp_path, COLOURS)
+    for number in range(100):
+        corrections.add(_photo(number), COLOURS[number % 3])
+    found = find_new(tmp_path, COLOURS)
+    assert len(found) == 100
+    for photo in found:
+        assert Path(photo.ref.path).parent.name == COLOURS[photo.class_index]

@@ -204,3 +204,17 @@ def test_damaged_forms(served: Served, noise: bytes, where: int, cut: int) -> No
     answer = served.predict(damaged, kind)
     assert answer.status in (200, 400, 415, 422)
     assert isinstance(json.loads(answer.data), dict | list)
+
+
+KINDS = {kind: encode(Image.linear_gradient("L"), kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF")}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(KINDS)), st.floats(0, 1), st.binary(max_size=8), st.floats(0, 1))
+def test_damaged_photos(
+    served: Served, kind: str, where: float, noise: bytes, share: float
+) -> None:
+    photo = KINDS[kind]
+    at = int(where * len(photo))
+    damaged = (photo[:at] + noise + photo[at + len(noise) :])[: int(share * len(photo)) + 40]
+    assert served.predict(damaged).status in (200, 400, 413, 415)
