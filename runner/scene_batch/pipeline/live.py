@@ -62,7 +62,7 @@ class Live:
         self._in_hand = self._calling = self._computing = 0
         self._not_begun: dict[_Photo, None] = {}  # first come, first served
         self._decoded: deque[_Photo] = deque()
-        self._pace = Pace()
+        self._pace = Pace(few=session.calls)
         self._is_open = False
         self._stack = ExitStack()
 
@@ -121,8 +121,6 @@ class Live:
         with self._changed:
             if not self._is_open or self._is_full(len(photos), now):
                 return False
-            if not self._in_hand:
-                self._pace.begin(now)
             self._in_hand += len(photos)
             self._not_begun.update(dict.fromkeys(photos))
         for photo in photos:
@@ -132,8 +130,7 @@ class Live:
     def _is_full(self, more: int, now: float) -> bool:
         if self._in_hand + more > self.most:
             return True
-        many = self._in_hand > self._session.calls
-        if many and self._pace.seconds(self._in_hand) > self._patience.queue:
+        if self._pace.seconds(self._in_hand) > self._patience.queue:
             return True
         first = next(iter(self._not_begun), None)
         waiting = [photo.came for photo in (first, *list(self._decoded)[:1]) if photo is not None]
@@ -166,8 +163,8 @@ class Live:
                 photo.tell(answer)
         finally:
             with self._changed:
-                self._pace.answered(len(photos), time.monotonic())
                 self._in_hand -= len(photos)
+                self._pace.answered(len(photos), self._in_hand, time.monotonic())
                 self._computing -= computed
                 self._calling -= bool(computed)
                 self._call()

@@ -1,4 +1,7 @@
-"""How long photos take that come one by one, learned from those that were answered."""
+"""How long photos take that come one by one, learned while more were in hand than can be computed.
+
+Otherwise the threads were partly idle, and what would be learned is how long one photo takes alone.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,25 @@ _KEPT = 0.9
 
 
 class Pace:
-    """The seconds that a photo takes, all threads together; not for several threads at once."""
+    """The seconds that a photo takes, all threads together; not for several threads at once.
 
-    def __init__(self) -> None:
+    Args:
+        few: Photos that may be in hand while threads are idle.
+    """
+
+    def __init__(self, few: int) -> None:
+        self._few = few
         self._each, self._last = 0.0, 0.0
+        self._was_busy = False
 
-    def begin(self, now: float) -> None:
-        """Photos come after a time in which there were none."""
-        self._last = now
-
-    def answered(self, photos: int, now: float) -> None:
-        """So many are answered at a time of the monotonic clock; the others are still in hand."""
-        each, self._last = (now - self._last) / photos, now
-        kept = _KEPT**photos if self._each else 0.0
-        self._each = kept * self._each + (1 - kept) * each
+    def answered(self, photos: int, left: int, now: float) -> None:
+        """So many are answered at a time of the monotonic clock, and so many still in hand."""
+        if self._was_busy:
+            each = (now - self._last) / photos
+            kept = _KEPT**photos if self._each else 0.0
+            self._each = kept * self._each + (1 - kept) * each
+        self._was_busy, self._last = left > self._few, now
 
     def seconds(self, photos: int) -> float:
-        """What so many will take; 0 as long as none was answered."""
-        return photos * self._each
+        """What so many will take; 0 where they are few, or nothing was learned."""
+        return photos * self._each if photos > self._few else 0.0

@@ -273,14 +273,18 @@ def test_none_is_taken_while_those_in_hand_take_too_long_by_the_pace(
             wait_for(lambda: live.in_hand == 0)
 
 
-def test_the_pace_is_a_mean_of_the_last_photos_and_idle_time_is_none() -> None:
-    pace = Pace()
-    assert pace.seconds(10) == 0
-    for second in range(0, 100, 10):
-        pace.begin(second)
-        pace.answered(2, second + 0.2)
-    assert pace.seconds(10) == pytest.approx(1.0)
-    for second in range(200):
-        pace.begin(second)
-        pace.answered(1, second + 0.5)
+def test_the_pace_is_learned_while_more_is_in_hand_than_can_be_computed() -> None:
+    pace = Pace(few=2)
+    for second in range(100):  # one at a time: nothing is learned of many
+        pace.answered(1, 0, second)
+    assert pace.seconds(50) == 0
+    for second in range(100, 200):
+        pace.answered(2, 10, second)
     assert pace.seconds(10) == pytest.approx(5.0)
+    assert pace.seconds(2) == 0
+    pace.answered(1, 0, 200)
+    pace.answered(1, 10, 300)  # in between it was idle
+    assert pace.seconds(10) == pytest.approx(5.0, rel=0.2)
+    for tenth in range(100):
+        pace.answered(1, 10, 300 + tenth / 10)
+    assert pace.seconds(10) == pytest.approx(1.0, rel=0.01)
