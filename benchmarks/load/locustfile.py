@@ -1,4 +1,4 @@
-"""Visitors who send a photo every ten seconds: what ``users.py`` lets Locust run.
+"""Visitors who send a photo about every ten seconds: what ``users.py`` lets Locust run.
 
 ``SCENE_BATCH_LOAD_PHOTOS`` names the folder of photos.
 """
@@ -9,7 +9,7 @@ import itertools
 import os
 from pathlib import Path
 
-from locust import FastHttpUser, constant_throughput, task
+from locust import FastHttpUser, between, task
 
 _PHOTOS = [path.read_bytes() for path in Path(os.environ["SCENE_BATCH_LOAD_PHOTOS"]).rglob("*.jpg")]
 _NEXT = itertools.cycle(_PHOTOS)
@@ -18,7 +18,8 @@ _NEXT = itertools.cycle(_PHOTOS)
 class Visitor(FastHttpUser):
     """Sends a photo in a form."""
 
-    wait_time = constant_throughput(0.1)
+    # Not every ten seconds to the dot: those who begin together would all come together for ever.
+    wait_time = between(5, 15)
 
     @task
     def predict(self) -> None:
