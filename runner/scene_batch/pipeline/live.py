@@ -39,7 +39,8 @@ class Patience:
     batch: float = 0.005
     """Seconds that a decoded photo waits for others to fill its batch, while some are coming."""
     queue: float = 0.25
-    """Seconds: while those in hand take longer, or one has waited so long, none is taken."""
+    """Seconds: while those in hand take longer by the pace of the last ones, none is taken; nor
+    while one has waited so long, and there is a batch for each call."""
     most: int | None = None
     """Photos in hand at a time; None: some batches for each call of the model."""
 
@@ -132,6 +133,8 @@ class Live:
             return True
         if self._pace.seconds(self._in_hand) > self._patience.queue:
             return True
+        if self._in_hand <= self._session.calls * self._session.batch_size:
+            return False  # however long they wait: this process may just not have had a processor
         first = next(iter(self._not_begun), None)
         waiting = [photo.came for photo in (first, *list(self._decoded)[:1]) if photo is not None]
         return bool(waiting) and now - min(waiting) > self._patience.queue
