@@ -56,7 +56,8 @@ def test_too_much_is_refused_at_once_and_the_server_well_afterwards(
 
 
 def test_none_is_taken_that_would_wait_too_long(colour_model: Path, slow: bytes) -> None:
-    with serving("--model", str(colour_model), "--max-wait", "0.05s") as server:
+    options = ("--max-wait", "0.05s", "--batch-size", "1")
+    with serving("--model", str(colour_model), *options) as server:
         with ThreadPoolExecutor(24) as pool:
             first = [pool.submit(server.predict, slow) for _ in range(12)]
             time.sleep(0.2)

@@ -27,7 +27,7 @@ class Pace:
             each = (now - self._last) / photos
             kept = _KEPT**photos if self._each else 0.0
             self._each = kept * self._each + (1 - kept) * each
-        self._was_busy, self._last = left > self._few, now
+        self._was_busy, self._last = left >= self._few, now
 
     def seconds(self, photos: int) -> float:
         """What so many will take; 0 where they are few, or nothing was learned."""
