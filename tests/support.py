@@ -220,9 +220,11 @@ def scene_batch(
 
 
 @contextmanager
-def started(words: Sequence[str], **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    words: Sequence[str], environment: Mapping[str, str] | None = None, **more: Any
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process that does not outlive the block."""
-    with subprocess.Popen(words, env=process_environment(), **more) as process:
+    with subprocess.Popen(words, env=process_environment(environment), **more) as process:
         try:
             yield process
         finally:
@@ -237,7 +239,9 @@ def command(*arguments: str | os.PathLike[str]) -> Sequence[str]:
 
 def process_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment with the source roots on the module path."""
-    roots = os.pathsep.join(str(ROOT / room) for room in ("runner", "train", "export", "report"))
+    roots = os.pathsep.join(
+        str(ROOT / room) for room in ("runner", "train", "export", "report", "serve")
+    )
     return {**os.environ, "PYTHONPATH": roots, **(more or {})}
 
 

@@ -19,6 +19,7 @@ from scene_batch.model.predictor import Predictor
 from scene_batch.object_store.stores import Stores
 from scene_batch.outputs.tally import Tally
 from scene_batch.pipeline.engine import Engine, Given, Item
+from scene_batch.pipeline.live import Live, Patience
 from scene_batch.pipeline.named_model import begin_model
 from scene_batch.pipeline.thread_plan import ThreadPlan
 from scene_batch.records import ImageRef, Row
@@ -98,11 +99,33 @@ class Classifier:
         """
         if isinstance(photos, str | PathLike | bytes | np.ndarray):
             photos = [photos]
-        plan = ThreadPlan.of(self.predictor.session, workers=None, remote=False)
-        reader = Reader(Stores(self.read_timeout))
-        engine = Engine(self.predictor, reader, plan, self.read_timeout, self.decode_timeout)
+        engine = self._engine(Reader(Stores(self.read_timeout)))
         with closing(engine.rows(map(_item, photos), Tally())) as batches:
             return [row for rows in batches for row in rows]
+
+    def live(
+        self,
+        patience: Patience | None = None,
+        *,
+        reader: Reader | None = None,
+        workers: int | None = None,
+    ) -> Live:
+        """What classifies photos as they come, each on its own, for servers.
+
+        Args:
+            patience: How long they may wait, and how many of them.
+            reader: Reads those that are not given but named, in threads of its own; None: files.
+            workers: Threads that decode; None: as many as this process may use.
+        """
+        remote = reader is not None
+        reader = reader or Reader(Stores(self.read_timeout))
+        return Live(self._engine(reader, workers=workers, remote=remote), patience)
+
+    def _engine(
+        self, reader: Reader, *, workers: int | None = None, remote: bool = False
+    ) -> Engine:
+        plan = ThreadPlan.of(self.predictor.session, workers=workers, remote=remote)
+        return Engine(self.predictor, reader, plan, self.read_timeout, self.decode_timeout)
 
 
 def _item(photo: Photo) -> Item:

@@ -42,6 +42,9 @@ COMMANDS = {
     "report": Entry(
         "scene_batch_report.cli.report", "Make a table into a page to look at.", "report"
     ),
+    "serve": Entry(
+        "scene_batch_serve.cli.serve", "Answer single photos over HTTP, with a page.", "serve"
+    ),
     "inspect": Entry("scene_batch.cli.inspect", "Show a model file's card."),
     "verify": Entry("scene_batch.cli.verify", "Prove a model file on this device."),
     "bench": Entry("scene_batch.cli.bench", "Find the fastest settings on this device."),
@@ -70,6 +73,10 @@ _OF_EXTRAS = {
     "tomli_w",
     "sklearn",
     "lxml",
+    "starlette",
+    "uvicorn",
+    "python_multipart",
+    "prometheus_client",
 }
 
 

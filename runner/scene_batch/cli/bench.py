@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scene_batch.cli.config import config_option
-from scene_batch.cli.options import SWITCH_SECONDS, model_option, provider_option, sha256_option
+from scene_batch.cli.options import model_option, provider_option, sha256_option
+from scene_batch.cli.process import prepare_process
 from scene_batch.cli.terminal import complain, say
 from scene_batch.errors import OutputExistsError, UsageError
 from scene_batch.model.compute_options import ComputeOptions, Provider
@@ -79,7 +79,7 @@ def command(
         raise UsageError(f"--write: no folder {str(write.parent)!r}; make it first")
     if write is not None and model is not None and is_remote(model) and shown(model) != model:
         raise UsageError("--write would write the query of the URL: give run --model by itself")
-    sys.setswitchinterval(SWITCH_SECONDS)  # as run does
+    prepare_process()  # as run does
     file = begin_model(model, model_sha256, complain)
     from scene_batch.model.providers import installed_providers
     from scene_batch.model.runtime import load_runtime

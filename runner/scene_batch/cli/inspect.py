@@ -24,7 +24,7 @@ def command(model: str | None, model_sha256: str | None, markdown: bool) -> None
     """
     from scene_batch.errors import ModelError
     from scene_batch.model.compute_options import ComputeOptions
-    from scene_batch.model.page import preprocess_in_words, to_markdown
+    from scene_batch.model.page import to_json, to_markdown
     from scene_batch.model.session import Session
     from scene_batch.pipeline.named_model import begin_model
 
@@ -43,21 +43,5 @@ def command(model: str | None, model_sha256: str | None, markdown: bool) -> None
             ) from None
         say(page, nl=False)
         return
-    values = {
-        "file": str(file.named or session.path),
-        "size_bytes": size_bytes,
-        "sha256": digest,
-        "name": card.name,
-        "version": card.version,
-        "created": card.created,
-        "precision": card.precision,
-        "classes": list(card.classes),
-        "preprocess": card.preprocess.to_json(),
-        "preprocess_in_words": preprocess_in_words(card.preprocess),
-        "training": dict(card.training),
-        "metrics": dict(card.metrics),
-        "calibration": dict(card.calibration),
-        "golden": len(card.golden),
-        **({"origin": dict(card.origin)} if card.origin else {}),
-    }
+    values = {"file": str(file.named or session.path), **to_json(card, size_bytes, digest)}
     click.echo(json.dumps(values, indent=2, ensure_ascii=False))

@@ -10,9 +10,6 @@ import click
 from scene_batch.cli.values import Sha256
 from scene_batch.model.compute_options import Provider
 
-SWITCH_SECONDS = 0.0005
-"""How long a thread may run Python while others wait for their turn; Python's default is 5 ms."""
-
 provider_option = click.option(
     "--provider",
     type=click.Choice(get_args(Provider)),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,12 +11,12 @@ import click
 
 from scene_batch.cli.config import CONFIG, config_option
 from scene_batch.cli.options import (
-    SWITCH_SECONDS,
     log_json_option,
     model_option,
     provider_option,
     sha256_option,
 )
+from scene_batch.cli.process import prepare_process
 from scene_batch.cli.progress import told
 from scene_batch.cli.values import AutoOrCount, CountOrShare, Seconds, ShareOrOff
 from scene_batch.model.compute_options import ComputeOptions, Provider
@@ -164,13 +162,9 @@ def command(
       scene-batch run s3://bucket/photos --out s3://bucket/preds.parquet --shard auto/8
       find . -name '*.jpg' -mtime -1 | scene-batch run @- --out - | jq .class
     """
-    # Pillow's warnings are not needed: a photo that could not be read has a row that says so.
-    warnings.filterwarnings("ignore", module="PIL")
-    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    prepare_process()
     # Arrow's own allocator keeps freed memory; malloc gives it back, and is as fast here.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    # Let threads that return from a decoder wait less for their turn in Python.
-    sys.setswitchinterval(SWITCH_SECONDS)
     with told(quiet=quiet, as_json=log_json) as (progress, interruption):
         with interruption.held_off():  # a library's import must not be broken off
             from scene_batch.model.runtime import load_runtime

@@ -1,4 +1,4 @@
-"""A model's card as a page for people, in Markdown."""
+"""A model's card as a page for people, in Markdown, and as JSON."""
 
 from __future__ import annotations
 
@@ -25,6 +25,26 @@ def to_markdown(card: ModelCard, size_bytes: int, sha256: str) -> str:
         _limits(card),
     )
     return "\n".join(line for section in sections for line in section) + "\n"
+
+
+def to_json(card: ModelCard, size_bytes: int, sha256: str) -> dict[str, Any]:
+    """All of the card, but of the golden vectors their number; values of JSON."""
+    return {
+        "size_bytes": size_bytes,
+        "sha256": sha256,
+        "name": card.name,
+        "version": card.version,
+        "created": card.created,
+        "precision": card.precision,
+        "classes": list(card.classes),
+        "preprocess": card.preprocess.to_json(),
+        "preprocess_in_words": preprocess_in_words(card.preprocess),
+        "training": dict(card.training),
+        "metrics": dict(card.metrics),
+        "calibration": dict(card.calibration),
+        "golden": len(card.golden),
+        **({"origin": dict(card.origin)} if card.origin else {}),
+    }
 
 
 def preprocess_in_words(preprocess: Preprocess) -> dict[str, str]:

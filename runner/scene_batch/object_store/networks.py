@@ -69,8 +69,8 @@ class Place:
         raise failure
 
 
-def find(parts: SplitResult) -> Place:
-    """Look up the server of a URL.
+def find(parts: SplitResult, *, proxies: bool = True) -> Place:
+    """Look up the server of a URL; ``proxies`` whether one may be asked in its stead.
 
     Raises:
         UnansweredError: It is not known.
@@ -78,7 +78,7 @@ def find(parts: SplitResult) -> Place:
     """
     host = _name(parts.hostname or "")
     port = parts.port or _PORTS[parts.scheme]
-    proxy = _proxy(parts.scheme, host)
+    proxy = _proxy(parts.scheme, host) if proxies else None
     found: _Addresses = ()
     try:
         found = _look_up(host, port)

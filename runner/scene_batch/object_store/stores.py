@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from scene_batch.object_store.signed import Signer
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Store
 
+    from scene_batch.object_store.networks import Place
     from scene_batch.object_store.web import Web
 
 CONNECT_SECONDS = 5.0
@@ -52,11 +54,17 @@ class Stores:
     """The stores of a run, each opened once; safe for threads.
 
     ``timeout`` is the seconds that a read may take, all its attempts together; ``attempt`` those of
-    one of them, where it is to be another than a share of that.
+    one of them, where it is to be another than a share of that. ``allows`` says which servers of
+    the web may be asked; None: all.
     """
 
-    def __init__(self, timeout: float = 60.0, attempt: float | None = None) -> None:
-        self.timeout = timeout
+    def __init__(
+        self,
+        timeout: float = 60.0,
+        attempt: float | None = None,
+        allows: Callable[[Place], bool] | None = None,
+    ) -> None:
+        self.timeout, self._allows = timeout, allows
         self._attempt = timeout * ATTEMPT_SHARE if attempt is None else attempt
         self._opened: dict[tuple[str, Patience], ObjectStore] = {}
         self._lock = Lock()
@@ -70,6 +78,7 @@ class Stores:
             connect=min(CONNECT_SECONDS, self.timeout),
             idle=self.timeout * IDLE_SHARE,
             whole=self._attempt,
+            allows=self._allows,
         )
 
     def open(self, address: Address, patience: Patience = "long") -> ObjectStore:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import cached_property, partial
 from http.client import HTTPException
@@ -35,10 +35,20 @@ class Web:
         connect: Seconds for a connection.
         idle: Seconds in which a server may be silent.
         whole: Seconds for one answer.
+        allows: Whether a server may be asked, for URLs that strangers give. Then no proxy is, which
+            would look it up for itself, and the address that was looked at is the one asked.
     """
 
-    def __init__(self, *, connect: float, idle: float, whole: float) -> None:
+    def __init__(
+        self,
+        *,
+        connect: float,
+        idle: float,
+        whole: float,
+        allows: Callable[[Place], bool] | None = None,
+    ) -> None:
         self._connect, self._idle, self._whole = connect, idle, whole
+        self._allows = allows
         self._free: list[tuple[Place, Connection]] = []
         self._places: dict[tuple[str, str, int | None], tuple[Place, float]] = {}
         self._lock = threading.Lock()
@@ -52,7 +62,7 @@ class Web:
             length: Whether the server must say how many bytes will come.
 
         Raises:
-            ValueError: It is no URL.
+            ValueError: It is no URL, or of a server that must not be asked.
             TimeoutError: Too slow.
             StatusError: The server has refused; FileNotFoundError where it has no such thing.
             NoPhotoError: It gives no length, redirects without end, or to where it must not.
@@ -92,6 +102,10 @@ class Web:
         for _ in range(_MOST_REDIRECTS + 1):
             parts = _split(url)
             place = self._find(parts)
+            if self._allows is not None and not self._allows(place):
+                if inside is None:
+                    raise ValueError("photos are not fetched from its server")
+                raise NoPhotoError("a redirect to a server from which photos are not fetched")
             inside = place.is_inside if inside is None else inside
             if place.is_inside and not inside:
                 raise NoPhotoError("a redirect to an address that is not of the public Internet")
@@ -108,7 +122,7 @@ class Web:
         key = parts.scheme, parts.hostname or "", parts.port
         place, until = self._places.get(key, (None, 0.0))
         if place is None or until < time.monotonic():
-            place = find(parts)
+            place = find(parts, proxies=self._allows is None)
             if len(self._places) >= _MOST_KEPT:
                 self._places = {}
             self._places[key] = place, time.monotonic() + _REMEMBERED_SECONDS

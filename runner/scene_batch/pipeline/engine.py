@@ -50,7 +50,7 @@ class Given(NamedTuple):
 Item: TypeAlias = ImageRef | Given | Row
 """A photo to read, one that is given, or a row that stays as it is."""
 
-_Got: TypeAlias = tuple[Fetched | Given | Row, float]
+Got: TypeAlias = tuple[Fetched | Given | Row, float]
 """What reading an item gave, and the seconds it took."""
 
 
@@ -81,7 +81,7 @@ class Engine:
             HungReadsError: As many reads hang as there are threads that read.
             Exception: What ``items``, the model or a decoder raised, after the rows before it.
         """
-        _keep_blocks(self.plan.workers, self.memory.decoding // _BLOCKS_SHARE)
+        self.keep_blocks()
         with ExitStack() as stack:
             workers = stack.enter_context(Pool(self.plan.workers))
             readers = stack.enter_context(Pool(self.plan.readers)) if self.plan.readers else workers
@@ -92,15 +92,22 @@ class Engine:
                 tally.seconds["infer"] += seconds
                 yield rows
 
+    def keep_blocks(self) -> None:
+        """Let Pillow keep the memory of a photo for the next: a fifth of a small photo's time."""
+        if "PILLOW_BLOCKS_MAX" not in os.environ:
+            most = self.memory.decoding // _BLOCKS_SHARE
+            most = max(1, most // Image.core.get_block_size())  # type: ignore[attr-defined]
+            Image.core.set_blocks_max(min(_BLOCKS * self.plan.workers, most))  # type: ignore[attr-defined]
+
     def _photos(
         self, items: Iterable[Item], tally: Tally, readers: Pool, workers: Pool
     ) -> Generator[Decoded | Row, None, None]:
         """Read and decode photos in order, ahead of the model; pass rows through."""
         sizes = _Sizes()
         depth = self.predictor.session.photos_ahead + max(readers.size, workers.size)
-        with LimitedWork[Item, _Loaded](
-            Step(self._read, self._read_late, self.read_timeout, readers),
-            Step(self._decode, self._decode_late, self.decode_timeout, workers),
+        with LimitedWork[Item, Loaded](
+            Step(self.read, self.read_late, self.read_timeout, readers),
+            Step(self.decode, self.decode_late, self.decode_timeout, workers),
         ) as work:
             room = Room(self.memory.ahead, sizes.needed)
             loaded = work.results(_timed(items, tally), depth=depth, room=room)
@@ -112,36 +119,40 @@ class Engine:
                     sizes.saw(photo.result.ref.size_bytes)
                     yield photo.result
 
-    def _read(self, item: Item, _: Attempt) -> _Got:
+    def read(self, item: Item, _: Attempt) -> Got:
+        """Read an item, in a thread that reads."""
         begun = time.perf_counter()
         fetched = self.reader.read(item) if isinstance(item, ImageRef) else item
         return fetched, time.perf_counter() - begun
 
-    def _decode(self, got: _Got, attempt: Attempt) -> _Loaded:
+    def decode(self, got: Got, attempt: Attempt) -> Loaded:
+        """Decode what reading gave, in a worker."""
         photo, read_seconds = got
         retries = 0
         if isinstance(photo, Fetched):
             ref, data, retries = photo
             if isinstance(data, Unreadable):
-                return _Loaded(data, read_seconds, retries=retries)
+                return Loaded(data, read_seconds, retries=retries)
             photo = Given(ref, data)
         if not isinstance(photo, Given):
-            return _Loaded(photo)
+            return Loaded(photo)
         begun = time.perf_counter()
         decoded = self.predictor.decode(photo.ref, photo.data, Limits(self.budget, attempt))
-        return _Loaded(decoded, read_seconds, time.perf_counter() - begun, retries)
+        return Loaded(decoded, read_seconds, time.perf_counter() - begun, retries)
 
-    def _read_late(self, item: Item) -> _Loaded:
+    def read_late(self, item: Item) -> Loaded:
+        """What becomes of an item whose read was given up."""
         ref = item if isinstance(item, ImageRef) else item.ref
         message = f"no answer within {self.read_timeout:g} s"
-        return _Loaded(Unreadable(ref, "timeout", message, by_storage=True), self.read_timeout)
+        return Loaded(Unreadable(ref, "timeout", message, by_storage=True), self.read_timeout)
 
-    def _decode_late(self, got: _Got) -> _Loaded:
+    def decode_late(self, got: Got) -> Loaded:
+        """What becomes of a photo whose decoding was given up."""
         photo, read_seconds = got
         message = f"decoding took longer than {self.decode_timeout:g} s"
         late = Unreadable(photo.ref, "timeout", message)
         retries = photo.retries if isinstance(photo, Fetched) else 0
-        return _Loaded(late, read_seconds, self.decode_timeout, retries)
+        return Loaded(late, read_seconds, self.decode_timeout, retries)
 
     def _predicted(
         self, photos: Iterable[Decoded | Row], callers: Pool
@@ -183,7 +194,7 @@ class Engine:
 
 
 @dataclass(slots=True)
-class _Loaded:
+class Loaded:
     """A photo that was read and decoded, and what it took."""
 
     result: Decoded | Row
@@ -223,10 +234,3 @@ def _timed(items: Iterable[Item], tally: Tally) -> Iterator[Item]:
         if item is None:
             return
         yield item
-
-
-def _keep_blocks(workers: int, most: int) -> None:
-    """Let Pillow keep the memory of a photo for the next one: a fifth of a small photo's time."""
-    if "PILLOW_BLOCKS_MAX" not in os.environ:
-        blocks = min(_BLOCKS * workers, max(1, most // Image.core.get_block_size()))  # type: ignore[attr-defined]
-        Image.core.set_blocks_max(blocks)  # type: ignore[attr-defined]

@@ -29,11 +29,11 @@ class _Photo(Generic[Item, Result]):
 
     __slots__ = ("attempt", "came_back", "given_up", "item", "read", "result")
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, result: Future[Result]) -> None:
         self.item = item
         self.read: Any = None
         """What reading it gave."""
-        self.result: Future[Result] = Future()
+        self.result = result
         self.attempt = Attempt()
         """To decode it."""
         self.given_up = self.came_back = False
@@ -103,7 +103,7 @@ class LimitedWork(Generic[Item, Result]):
         threads = self._reading.threads
 
         def begin(item: Item) -> Future[Result]:
-            photo: _Photo[Item, Result] = _Photo(item)
+            photo: _Photo[Item, Result] = _Photo(item, Future())
             begun.append(photo)
             threads.put(partial(self._read, photo))
             return photo.result
@@ -118,6 +118,10 @@ class LimitedWork(Generic[Item, Result]):
                 yield result
                 if len(hanging) >= threads.size:
                     raise HungReadsError(len(hanging), self._reading.seconds)
+
+    def begin(self, item: Item, result: Future[Result]) -> None:
+        """Begin one item, whose result is told where it waits, in no order."""
+        self._reading.threads.put(partial(self._read, _Photo(item, result)))
 
     def _read(self, photo: _Photo[Item, Result]) -> None:
         """Read, in a thread that reads."""

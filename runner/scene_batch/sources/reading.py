@@ -49,10 +49,11 @@ class Reader:
 
     Args:
         stores: Where remote photos are; None: opened here as they are needed.
+        largest: Most bytes of a photo.
     """
 
-    def __init__(self, stores: Stores | None = None) -> None:
-        self._stores = stores or Stores()
+    def __init__(self, stores: Stores | None = None, largest: int = MAX_BYTES) -> None:
+        self._stores, self._largest = stores or Stores(), largest
         self._most = photo_memory().decoding
 
     def read(self, ref: ImageRef) -> Fetched:
@@ -100,17 +101,17 @@ class Reader:
             return Fetched(ref, Unreadable(ref, "not_a_file", "a folder"))
         answer = store.get(key)
         size = answer.meta["size"]
-        if reason := _too_large(size, _REMOTE_COPIES * size, self._most):
+        if reason := _too_large(size, _REMOTE_COPIES * size, self._most, self._largest):
             return Fetched(ref, Unreadable(ref, "too_large", reason))
         data = bytes(answer.bytes())
         return Fetched(_as_read(ref, answer.meta, len(data)), data)
 
     def _get_from_web(self, ref: ImageRef, url: str) -> Fetched:
-        most = min(MAX_BYTES, self._most // _REMOTE_COPIES)
+        most = min(self._largest, self._most // _REMOTE_COPIES)
         answer = self._stores.web.get(url, most)
         if answer.data is None:
             size = answer.size or most + 1
-            reason = _too_large(size, _REMOTE_COPIES * size, self._most)
+            reason = _too_large(size, _REMOTE_COPIES * size, self._most, self._largest)
             return Fetched(ref, Unreadable(ref, "too_large", reason))
         moment = _moment(answer.headers.get("Last-Modified"))
         return Fetched(replace(ref, size_bytes=len(answer.data), modified_at=moment), answer.data)
@@ -160,10 +161,10 @@ def _as_read(ref: ImageRef, meta: ObjectMeta, size: int) -> ImageRef:
     return replace(ref, size_bytes=size, modified_at=moment, e_tag=meta["e_tag"])
 
 
-def _too_large(size: int, need: int, most: int) -> str:
+def _too_large(size: int, need: int, most: int, largest: int = MAX_BYTES) -> str:
     """Why a photo of that size is not read, which would need so much memory; else nothing."""
-    if size > MAX_BYTES:
-        return f"{size} bytes are over {MAX_BYTES}"
+    if size > largest:
+        return f"{size} bytes are over {largest}"
     return needs_too_much(need, most) if need > most else ""
 
 

@@ -233,9 +233,7 @@ def test_records_that_are_no_runs_are_refused(
         with pq.ParquetWriter(to, table.schema) as writer:
             writer.write_table(table)
             writer.add_key_value_metadata({"scene_batch.run": record})
-        with pytest.raises(
-            TableError, match="is not a Parquet table or data set"
-        ):
+        with pytest.raises(TableError, match="is not a Parquet table or data set"):
             merge([str(to)], str(tmp_path / "merged.parquet"))
 
 
