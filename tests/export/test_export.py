@@ -335,6 +335,7 @@ def test_photos_that_are_gone_are_said(tiny_run: RunFolder, tmp_path: Path) -> N
         run_photos.labelled(dataclasses.replace(tiny_run, path=moved))
 
 
+@pytest.mark.nightly
 def test_the_command_line_from_photos_to_table(
     labelled: Path, tiny_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,7 +157,7 @@ _RUN = ["run", "{photos}", "--model", "{model}", "--out", "{tmp}/p.parquet"]
         ([*_RUN[:-1], "{photos}/"], 2, "which is read"),
         ([*_RUN[:-1], "{tmp}/"], 2, "would replace"),
         ([*_RUN[:-1], "{photos}/d.csv", "--update"], 2, "need a .parquet"),
-        ([*_RUN[:-1], "{tmp}/folder.parquet", "--update"], 1, "is not a table of scene-batch"),
+        ([*_RUN[:-1], "{tmp}/folder.parquet", "--update"], 1, "is not a Parquet table or data set"),
         ([*_RUN[:-1], "/dev/full"], 2, "the suffix decides the format"),
         ([*_RUN, "--workers", "²"], 2, "neither auto nor a number from 1 to 1024"),
         ([*_RUN, "--read-timeout", "1e10"], 2, "is not a time such as 60s"),

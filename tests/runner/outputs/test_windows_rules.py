@@ -76,7 +76,7 @@ def _stopping_at(rows: int) -> Callable[[Tally], None]:
 _STEPS = 60
 
 
-@pytest.mark.parametrize("suffix", [".parquet", "/"])
+@pytest.mark.parametrize("suffix", [pytest.param(".parquet", marks=pytest.mark.nightly), "/"])
 def test_a_kill_at_any_step_is_made_good(
     suffix: str, album: Path, colours: Predictor, whole: pa.Table, tmp_path: Path
 ) -> None:
