@@ -15,10 +15,8 @@ from scene_batch.cli import main
 from scene_batch.errors import OutputError
 from scene_batch_export import exporting
 from scene_batch_train import retraining, training, tuning
-from scene_batch_train.recipe import FineTune, Head, Recipe
-from scene_batch_train.run_folder import RunFolder
-from scene_batch_train.training import train
-from small import small_recipe
+from scene_batch_train.continuing import Backup, KeepBest, check_room
+from small import small_network
 from support import ROOT
 
 _CONFIG = str(ROOT / "configs" / "scenes.toml")
@@ -54,24 +52,22 @@ def test_a_signal_is_said_with_what_to_do(
 _Usage = namedtuple("_Usage", "total used free")
 
 
-def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
-    labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_full_disk_is_one_line_before_a_file_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe: Recipe = small_recipe(
-        head=Head(epochs=3, batch_size=8), fine_tune=FineTune(epochs=0), weights="none"
-    )
-    asked = 0
-
-    def usage(_: Path) -> _Usage:
-        nonlocal asked
-        asked += 1
-        return _Usage(1 << 30, 0, 1 << 30 if asked < 4 else 1000)  # in the second epoch
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", usage)
+    model = small_network(2)
+    model.compile("adam", "categorical_crossentropy")
+    model.optimizer.build(model.trainable_variables)
+    backup, best = Backup(tmp_path / "head.backup"), KeepBest(tmp_path / "head.weights.h5", [])
+    for callback in (backup, best):
+        callback.set_model(model)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: _Usage(1 << 30, 1 << 30, 1000))
+    for callback in (backup, best):
         with pytest.raises(OutputError, match=r"no room in .* free; make room, and the same"):
-            train(labelled, recipe, tmp_path / "run")
-    metrics = train(labelled, recipe, tmp_path / "run")
-    assert metrics["head_epochs"] == 3
-    run = RunFolder.open(tmp_path / "run")
-    assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["lock"]
+            callback.on_epoch_end(0, {"val_loss": 1.0})
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    best.on_epoch_end(0, {"val_loss": 1.0})
+    size = (tmp_path / "head.weights.h5").stat().st_size
+    needed = check_room(tmp_path, [*model.variables, *model.optimizer.variables])
+    assert size <= needed <= 1.5 * size

@@ -26,6 +26,7 @@ from scene_batch_train.retraining import Verdict, retrain
 from scene_batch_train.run_folder import Origin, RunFolder
 from scene_batch_train.splitting import TRAIN, VALIDATION, read_split
 from scene_batch_train.training import train
+from sharing import shared
 from small import SIDE, save_settled_weights, small_recipe
 from support import scene_batch
 
@@ -50,7 +51,10 @@ def _save(folder: Path, name: str, look: str, count: int, seed: int) -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run beside its photos."""
-    folder = tmp_path_factory.mktemp("old")
+    return shared(tmp_path_factory, "retraining", _train) / "run"
+
+
+def _train(folder: Path) -> None:
     for seed, name in enumerate(("left", "right")):
         _save(folder / "photos", name, "old", _OLD, seed)
     recipe = small_recipe(
@@ -63,7 +67,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     metrics = train(folder / "photos", recipe, folder / "run")
     assert metrics["validation"]["accuracy"] >= 0.95
-    return folder / "run"
 
 
 @pytest.fixture

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from scene_batch.errors import ModelError, TrainingError
 from scene_batch_train.batches import Batches, mirrored, plain
+from scene_batch_train.cli.train import command
 from scene_batch_train.data_set import DataSet, fingerprint, prepare
 from scene_batch_train.recipe import Augment, Distillation, Head
 from scene_batch_train.retraining import retrain
@@ -178,6 +180,17 @@ def test_a_run_says_whose_answers_it_learns_and_goes_on_with_no_other(
     with pytest.raises(_Stop):
         train(labelled, recipe, run.path)
     assert run.read_config() == config
+
+
+def test_the_command_line_s_teacher_goes_before_the_config_s(photos: Path, tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text('[train]\nheight = 71\nwidth = 71\n[train.distillation]\nteacher = "a.onnx"')
+    asked = [str(photos), "--config", str(config), "--out", str(tmp_path / "run")]
+    for options, file in (([], "a.onnx"), (["--teacher", "b.onnx"], "b.onnx")):
+        error = CliRunner().invoke(command, [*asked, *options]).exception
+        assert isinstance(error, ModelError)
+        assert file in str(error)
+    assert not (tmp_path / "run").exists()
 
 
 def test_who_retrains_asks_no_teacher(tiny_run: RunFolder, tmp_path: Path) -> None:

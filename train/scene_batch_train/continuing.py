@@ -22,12 +22,15 @@ _BYTES, _MORE, _LEAST = 4, 1.1, 1 << 18
 """Of a number; and what a file takes beside its numbers: a share of them, and so many bytes."""
 
 
-def check_room(folder: Path, variables: Iterable[Any]) -> None:
+def check_room(folder: Path, variables: Iterable[Any]) -> int:
     """Refuse to begin a file for which there is no room: HDF5 ends the process in the middle of it.
 
     Args:
         folder: Where it is to be.
         variables: What it will hold.
+
+    Returns:
+        The bytes that it may need.
 
     Raises:
         OutputError: There is not so much room.
@@ -39,6 +42,12 @@ def check_room(folder: Path, variables: Iterable[Any]) -> None:
             f"no room in {str(folder)!r}: {needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are"
             " free; make room, and the same command goes on after the last whole epoch"
         )
+    return needed
+
+
+def _saved(model: keras.Model) -> list[Any]:
+    """What Keras saves with a model's weights: those of its optimizer, too."""
+    return [*model.variables, *model.optimizer.variables]
 
 
 class Backup(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
@@ -58,7 +67,7 @@ class Backup(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
             OutputError: There is no room for it.
         """
         shutil.rmtree(self._next, ignore_errors=True)
-        check_room(self._next.parent, [*self.model.variables, *self.model.optimizer.variables])
+        check_room(self._next.parent, _saved(self.model))
         saver = keras.callbacks.BackupAndRestore(os.fspath(self._next), delete_checkpoint=False)
         saver.set_model(self.model)
         saver.on_epoch_end(epoch)
@@ -103,7 +112,7 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
         """Save them, under their name when they are whole."""
         loss = (logs or {})["val_loss"]
         if loss < self._best or not self._path.exists():
-            check_room(self._path.parent, self.model.variables)
+            check_room(self._path.parent, _saved(self.model))
             partial = self._path.with_name(f"partial.{self._path.name}")  # Keras asks for its end
             self.model.save_weights(partial)
             partial.replace(self._path)

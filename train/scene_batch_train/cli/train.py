@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from scene_batch.cli.signals import ended_by_signals
 from scene_batch_train.quiet import import_keras
+
+if TYPE_CHECKING:
+    from scene_batch_train.recipe import Recipe
 
 _GOES_ON = "the same command goes on after the last whole epoch"
 
@@ -19,6 +23,11 @@ _GOES_ON = "the same command goes on after the last whole epoch"
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to make, or to go on in.")
 @click.option(
     "--weights", metavar="imagenet|none|FILE", help="Starting weights, before the config's."
+)
+@click.option(
+    "--teacher",
+    metavar="none|FILE|RUN",
+    help="Model file or run folder to learn from, before the config's.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Random seed, before the config's.")
 @click.option(
@@ -41,6 +50,7 @@ def command(
     config: Path | None,
     out: Path | None,
     weights: str | None,
+    teacher: str | None,
     seed: int | None,
     run: Path | None,
     add: Path | None,
@@ -65,24 +75,32 @@ def command(
     if (run is None) != (add is None):
         raise click.UsageError("--from and --add go together")
     if run is not None and add is not None:
-        if data or out or weights or seed is not None:
-            raise click.UsageError("--from RUN --add DIR needs no DATA, --out, --weights or --seed")
+        if data or out or weights or teacher or seed is not None:
+            raise click.UsageError(
+                "--from RUN --add DIR needs no DATA, --out, --weights, --teacher or --seed"
+            )
         _retrain(run, add, config, min_photos)
     elif data is None or config is None or out is None:
         raise click.UsageError("give DATA, --config and --out, or --from and --add")
     else:
-        _train(data, config, out, weights, seed)
+        _train(data, _recipe(config, weights, teacher, seed), out)
 
 
-def _train(data: Path, config: Path, out: Path, weights: str | None, seed: int | None) -> None:
+def _recipe(config: Path, weights: str | None, teacher: str | None, seed: int | None) -> Recipe:
+    """The config's recipe, with what the command line says before it."""
     from scene_batch_train.recipe import Recipe
 
     recipe = Recipe.read(config)  # before TensorFlow is imported, which takes seconds
-    recipe = dataclasses.replace(
+    taught = recipe.distillation
+    return dataclasses.replace(
         recipe,
         weights=recipe.weights if weights is None else weights,
         seed=recipe.seed if seed is None else seed,
+        distillation=taught if teacher is None else dataclasses.replace(taught, teacher=teacher),
     )
+
+
+def _train(data: Path, recipe: Recipe, out: Path) -> None:
     import_keras()
     from scene_batch_train.training import train
 
