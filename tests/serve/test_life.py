@@ -35,10 +35,16 @@ def _at_once(server: Served, photo: bytes, number: int) -> list[tuple[Answer, fl
         return list(pool.map(ask, range(number)))
 
 
+def _wait_for_none_in_hand(server: Served) -> None:
+    """An answer is there a moment before its place is free again."""
+    wait_for(lambda: b"in_hand 0.0" in server.ask("/metrics").data, 10)
+
+
 def test_too_much_is_refused_at_once_and_the_server_well_afterwards(
     colour_model: Path, slow: bytes
 ) -> None:
-    with serving("--model", str(colour_model), "--queue", "4") as server:
+    options = ("--queue", "4", "--max-wait", "60s")
+    with serving("--model", str(colour_model), *options) as server:
         answers = _at_once(server, slow, 24)
         taken = [seconds for answer, seconds in answers if answer.status == 200]
         refused = [answer for answer, _ in answers if answer.status == 503]
@@ -47,6 +53,7 @@ def test_too_much_is_refused_at_once_and_the_server_well_afterwards(
         assert len(refused) > 4
         assert {answer.code for answer in refused} == {"overloaded"}
         assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+        _wait_for_none_in_hand(server)
         # A form takes places for all of its photos, or none.
         assert server.predict(*form(*[SMALL] * 5)).status == 503
         assert server.predict(*form(*[SMALL] * 4)).status == 200
@@ -64,6 +71,7 @@ def test_none_is_taken_that_would_wait_too_long(colour_model: Path, slow: bytes)
             then = [pool.submit(server.predict, SMALL) for _ in range(12)]
             assert {each.result().status for each in first} <= {200, 503}
             assert 503 in {each.result().status for each in then}
+        _wait_for_none_in_hand(server)
         assert server.predict(SMALL).status == 200
 
 
