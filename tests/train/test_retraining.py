@@ -127,6 +127,20 @@ class _Trained(Exception):
     pass
 
 
+def _data_of_retraining(run: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> DataSet:
+    """What a retraining would train on."""
+    seen: list[DataSet] = []
+
+    def stop(_: RunFolder, data: DataSet, *__: object) -> None:
+        seen.append(data)
+        raise _Trained
+
+    monkeypatch.setattr(retraining, "fill", stop)
+    with pytest.raises(_Trained):
+        retrain(run, table, least=20)
+    return seen[0]
+
+
 def _corrections(run: Path, table: Path, count: int) -> list[str]:
     """A table that gives some training photos the other class."""
     photos = [(r.path, name) for r, name in read_split(RunFolder(run).split, TRAIN)][:count]
@@ -141,28 +155,20 @@ def test_corrections_take_the_place_of_what_they_correct(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corrected = _corrections(run, tmp_path / "c.csv", 20)
-    seen: list[DataSet] = []
-
-    def stop(_: RunFolder, data: DataSet, *__: object) -> None:
-        seen.append(data)
-        raise _Trained
-
-    monkeypatch.setattr(retraining, "fill", stop)
-    with pytest.raises(_Trained):
-        retrain(run, tmp_path / "c.csv", least=20)
+    data = _data_of_retraining(run, tmp_path / "c.csv", monkeypatch)
     old = {
         ref.path: name
         for part in (TRAIN, VALIDATION)
         for ref, name in read_split(RunFolder(run).split, part)
     }
-    new = {ref.path: name for ref, name, _ in seen[0].rows}
+    new = {ref.path: name for ref, name, _ in data.rows}
     assert set(old) == set(new)
     assert {path for path in new if new[path] != old[path]} == set(corrected)
-    parts = Counter(part for ref, _, part in seen[0].rows if ref.path in corrected)
+    parts = Counter(part for ref, _, part in data.rows if ref.path in corrected)
     assert parts == {TRAIN: 15, VALIDATION: 5}
     # 100 of the old ones are still trained on; the 15 new ones count as a tenth already.
-    assert len(seen[0].train.pixels) == 100 + 15
-    assert len(seen[0].validation.pixels) == 40 + 5
+    assert len(data.train.pixels) == 100 + 15
+    assert len(data.validation.pixels) == 40 + 5
 
 
 @pytest.mark.parametrize("named", ["as it is", "otherwise", "as a copy"])
@@ -181,19 +187,11 @@ def test_corrected_validation_photos_stay_held_back(
             shutil.copy(path, said)
         rows.append(f"{said},{'left' if names[path] == 'right' else 'right'}")
     (tmp_path / "c.csv").write_text("\n".join(rows))
-    seen: list[DataSet] = []
-
-    def stop(_: RunFolder, data: DataSet, *__: object) -> None:
-        seen.append(data)
-        raise _Trained
-
-    monkeypatch.setattr(retraining, "fill", stop)
-    with pytest.raises(_Trained):
-        retrain(run, tmp_path / "c.csv", least=20)
-    parts = Counter(part for _, _, part in seen[0].rows)
+    data = _data_of_retraining(run, tmp_path / "c.csv", monkeypatch)
+    parts = Counter(part for _, _, part in data.rows)
     assert parts == {TRAIN: 120, VALIDATION: 40}
     if named != "as a copy":
-        assert {ref.path for ref, _, part in seen[0].rows if part == VALIDATION} == set(names)
+        assert {ref.path for ref, _, part in data.rows if part == VALIDATION} == set(names)
 
 
 def test_photos_that_the_run_has_are_not_new(run: Path, tmp_path: Path, trained: Path) -> None:

@@ -23,6 +23,7 @@ from scene_batch.read_ahead import read_ahead
 from scene_batch.records import ImageRef, Unreadable, unprintable
 from scene_batch.sources.reading import Reader
 from scene_batch.threads import Pool
+from scene_batch_report.paths import absolute
 
 _QUALITY = 75
 _REMOTE_THREADS = 16
@@ -85,9 +86,7 @@ def original(path: str, page: Path) -> str | None:
         return None if _HIDDEN_QUERY.search(path) else path
     if is_url(path) or "\0" in path:
         return None
-    folder, name = os.path.split(unprintable(path))
-    # A link stays one; ".." behind a link leads out of where that leads.
-    here = os.path.join(os.path.realpath(folder or os.curdir), name)  # noqa: PTH118
+    here = absolute(unprintable(path))
     try:
         relative = os.path.relpath(here, page.resolve().parent)
     except ValueError:  # on another drive

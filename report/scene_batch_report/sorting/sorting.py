@@ -20,8 +20,6 @@ from scene_batch_report.sorting.planning import Plan, Ways, in_words, plan, size
 from scene_batch_report.sorting.sidecars import Sidecars
 from scene_batch_report.sorting.turns import Turns
 
-PARTIAL = ".scene-batch-sort.partial"
-
 
 @dataclass(frozen=True, slots=True)
 class Wish:

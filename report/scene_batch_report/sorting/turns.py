@@ -15,6 +15,7 @@ from scene_batch.records import ImageRef, Prediction, Row, Unreadable
 from scene_batch.scratch import FULL
 from scene_batch.sources.reading import Reader
 from scene_batch.tables.run_table import RunTable
+from scene_batch_report.paths import absolute
 from scene_batch_report.sorting import placing
 from scene_batch_report.sorting.folders import Folders, file_name, numbered
 from scene_batch_report.sorting.journal import Entry, Journal
@@ -93,7 +94,7 @@ class Turns:
             if data is None:
                 return
             folder = self._folders.of(row)
-            source = row.ref.path if how == "fetch" else _absolute(row.ref.path)
+            source = row.ref.path if how == "fetch" else absolute(row.ref.path)
             if self._is_there(source, folder):
                 self._done["there"] += 1
                 return
@@ -189,15 +190,6 @@ class Turns:
             self.left["changed since the run"] += 1
             return None
         return data
-
-
-def _absolute(path: str) -> str:
-    """A path from the root, by the folder that it really lies in; the photo itself may be a link.
-
-    ``..`` behind a link leads out of where the link leads, so it is not dropped by its text.
-    """
-    folder, name = os.path.split(path)
-    return os.path.join(os.path.realpath(folder or os.curdir), name)  # noqa: PTH118 - as bytes go
 
 
 def _link_text(path: str) -> str | None:
