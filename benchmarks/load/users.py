@@ -20,6 +20,9 @@ sys.path.insert(0, str(HERE.parent))
 from machine import described
 
 STEPS = ((100, 10), (500, 50))
+BEGINNING = 40
+"""Seconds in which the users come. Locust lets those of a second begin, and ask, at one moment: in
+ten seconds, that would be bursts of 50 photos, and the answers to the last one are counted."""
 
 
 def measure(photos: Path, users: int, seconds: int) -> dict[str, str]:
@@ -27,8 +30,8 @@ def measure(photos: Path, users: int, seconds: int) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "SCENE_BATCH_LOAD_PHOTOS": str(photos)}
         words = [sys.executable, "-m", "locust", "--headless", "--only-summary", "--host", URL]
-        words += ["-f", str(HERE / "locustfile.py"), "-u", str(users), "-r", str(users / 10)]
-        words += ["-t", f"{seconds + 10}s", "--reset-stats", "--csv", f"{folder}/x"]
+        words += ["-f", str(HERE / "locustfile.py"), "-u", str(users), "-r", str(users / BEGINNING)]
+        words += ["-t", f"{seconds + BEGINNING}s", "--reset-stats", "--csv", f"{folder}/x"]
         subprocess.run(words, env=environment, check=False, capture_output=True)
         with Path(folder, "x_stats.csv").open(encoding="utf-8") as file:
             return next(row for row in csv.DictReader(file) if row["Name"] == "Aggregated")
@@ -38,7 +41,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--seconds", type=int, default=60, help="of each step, after ten to begin")
+    parser.add_argument("--seconds", type=int, default=60, help="of each step")
     parser.add_argument("--only", default=",".join(NAMES))
     options = parser.parse_args()
     print(described(), end="\n\n")

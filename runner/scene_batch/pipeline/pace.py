@@ -5,12 +5,17 @@ Otherwise the threads were partly idle, and what would be learned is how long on
 
 from __future__ import annotations
 
-_KEPT = 0.9
-"""Share of the mean so far that is kept when another photo is answered."""
+from collections import deque
+
+_KEPT = 32
+"""Answers whose times are remembered."""
 
 
 class Pace:
     """The seconds that a photo takes, all threads together; not for several threads at once.
+
+    The longest of the last times is left out: once in a while a shared machine stands still for
+    some hundred milliseconds, and photos are not refused for what is over.
 
     Args:
         few: Photos that may be in hand while threads are idle.
@@ -18,17 +23,19 @@ class Pace:
 
     def __init__(self, few: int) -> None:
         self._few = few
-        self._each, self._last = 0.0, 0.0
+        self._recent: deque[tuple[float, int]] = deque(maxlen=_KEPT)
+        self._last = 0.0
         self._was_busy = False
 
     def answered(self, photos: int, left: int, now: float) -> None:
         """So many are answered at a time of the monotonic clock, and so many still in hand."""
         if self._was_busy:
-            each = (now - self._last) / photos
-            kept = _KEPT**photos if self._each else 0.0
-            self._each = kept * self._each + (1 - kept) * each
+            self._recent.append((now - self._last, photos))
         self._was_busy, self._last = left >= self._few, now
 
     def seconds(self, photos: int) -> float:
-        """What so many will take; 0 where they are few, or nothing was learned."""
-        return photos * self._each if photos > self._few else 0.0
+        """What so many will take; 0 where they are few, or little was learned."""
+        if photos <= self._few or len(self._recent) <= 1:
+            return 0.0
+        rest = sorted(self._recent)[:-1]
+        return photos * sum(each for each, _ in rest) / sum(number for _, number in rest)
