@@ -123,7 +123,7 @@ def _load(run: RunFolder) -> keras.Model:
 
 
 def _card(run: RunFolder, wish: Wish) -> ModelCard:
-    config, metrics = run.read_config(), run.read_metrics()
+    config, metrics = run.read_config(), run.read_figures()
     if not {"from", "version"} <= set(config) or not set(_CALIBRATION) <= set(metrics):
         raise TrainingError(f"{str(run.path)!r} is of an earlier version; train it again")
     recipe = config["recipe"]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,11 @@ UnreadableCode = Literal[
     "no_answer",
 ]
 """Why a photo gives a row but no class; stable, and part of the table's contract."""
+
+
+def listed(name: str) -> str:
+    """A class's name in a list that commas part: in quotes where it would look like two."""
+    return json.dumps(name, ensure_ascii=False) if set(name) & {",", '"'} else name
 
 
 def printable(path: str) -> str:

@@ -36,7 +36,7 @@ def test_it_says_what_it_found(
         "3 photos are copies or near copies of each other (2 of them byte by byte)",
         "2 pairs of them have different classes; label them alike:",
         "bright/again.png (bright) and ",
-        "2 classes have fewer than 10 validation photos",
+        "2 classes have fewer than 10 validation photos, too few to judge them one by one: ",
     ):
         assert line in said, (line, said)
 
@@ -80,3 +80,16 @@ def test_folders_within_class_folders_are_no_mistake(tmp_path: Path) -> None:
 def test_nothing_is_said_of_photos_that_all_differ(labelled: Path) -> None:
     photos, classes = find_photos(labelled)
     assert list(inventory.seen_in_words(survey(photos), classes)) == []
+
+
+def test_classes_with_too_few_photos_are_named(tmp_path: Path) -> None:
+    for name, count in {"one, or two": 3, "many": 40}.items():
+        for photo in range(count):
+            save_photo(tmp_path / name / f"{photo}.png")
+    photos, classes = find_photos(tmp_path)
+    parts = ["validation" if number % 3 == 0 else "train" for number in range(len(photos))]
+    assert list(inventory.judged_in_words(photos, parts, classes)) == [
+        '1 classes have fewer than 10 training photos, too few to learn from: "one, or two" 2',
+        "1 classes have fewer than 10 validation photos, too few to judge them one by one:"
+        ' "one, or two" 1',
+    ]

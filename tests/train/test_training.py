@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import shutil
 from pathlib import Path
 
 import keras
@@ -189,3 +190,17 @@ def test_a_class_without_a_readable_photo_is_refused(tmp_path: Path) -> None:
 def test_keras_files_are_not_what_run_takes(tiny_run: RunFolder) -> None:
     with pytest.raises(Exception, match="is not an ONNX file"):
         Predictor.open(tiny_run.model)
+
+
+def test_a_run_whose_network_or_classes_were_exchanged_is_found_out(
+    tiny_run: RunFolder, tmp_path: Path
+) -> None:
+    run = RunFolder(Path(shutil.copytree(tiny_run.path, tmp_path / "run")))
+    run.write_classes(["dark", "bright"])
+    with pytest.raises(TrainingError, match=r"classes\.json' is not as training left it"):
+        RunFolder.open(run.path)
+    run.write_classes(["bright", "dark"])
+    RunFolder.open(run.path)
+    run.model.write_bytes(run.model.read_bytes()[:-1])
+    with pytest.raises(TrainingError, match=r"model\.keras' is not as training left it"):
+        RunFolder.open(run.path)

@@ -16,7 +16,7 @@ from typing import Any
 
 import keras
 
-from scene_batch.errors import OutputError
+from scene_batch_train.free_disk import refuse_full_disk
 
 _BYTES, _MORE, _LEAST = 4, 1.1, 1 << 18
 """Of a number; and what a file takes beside its numbers: a share of them, and so many bytes."""
@@ -36,12 +36,8 @@ def check_room(folder: Path, variables: Iterable[Any]) -> int:
         OutputError: There is not so much room.
     """
     sizes = (math.prod(each.shape) * _BYTES for each in variables)
-    needed, free = int(sum(sizes) * _MORE) + _LEAST, shutil.disk_usage(folder).free
-    if needed > free:
-        raise OutputError(
-            f"no room in {str(folder)!r}: {needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are"
-            " free; make room, and the same command goes on after the last whole epoch"
-        )
+    needed = int(sum(sizes) * _MORE) + _LEAST
+    refuse_full_disk(folder, needed, "make room")
     return needed
 
 

@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from scene_batch.errors import TrainingError
-from scene_batch.records import printable
+from scene_batch.records import listed, printable
 from scene_batch.sources.directory import has_photo_suffix
 from scene_batch_train.photos import LabelledPhoto, class_folders
-from scene_batch_train.splitting import VALIDATION
+from scene_batch_train.splitting import TRAIN, VALIDATION
 from scene_batch_train.survey import Survey
 
 _MOST_NAMED = 12
 """Classes, or kinds of files, that are named one by one."""
 _FEW = 10
-"""A class with fewer validation photos cannot be judged: each is a tenth of its recall."""
+"""A class with fewer validation photos cannot be judged: each is a tenth of its recall. With fewer
+training photos it is hardly learned."""
+_PARTS = {TRAIN: "training", VALIDATION: "validation"}
 _SHOWN = 3
 """Pairs of photos with different classes that are named."""
 
@@ -59,7 +61,7 @@ def found_in_words(
     counts = Counter(photo.class_index for photo in photos)
     each = [counts[index] for index in range(len(classes))]
     if len(classes) <= _MOST_NAMED:
-        words = ", ".join(f"{name} {count}" for name, count in zip(classes, each, strict=True))
+        words = ", ".join(f"{listed(c)} {count}" for c, count in zip(classes, each, strict=True))
     else:
         least, most = int(np.argmin(each)), int(np.argmax(each))
         words = f"from {each[least]} ({classes[least]}) to {each[most]} ({classes[most]}) each"
@@ -115,15 +117,16 @@ def seen_in_words(seen: Survey, classes: Sequence[str]) -> Iterator[str]:
 def judged_in_words(
     photos: Sequence[LabelledPhoto], parts: Sequence[str], classes: Sequence[str]
 ) -> Iterator[str]:
-    """Which classes have too few validation photos for their figures to say much."""
-    held = Counter(
-        photo.class_index for photo, part in zip(photos, parts, strict=True) if part == VALIDATION
-    )
-    few = [(held[index], name) for index, name in enumerate(classes) if held[index] < _FEW]
-    if few:
-        named = ", ".join(f"{name} {count}" for count, name in sorted(few)[:_MOST_NAMED])
-        more = f" and {len(few) - _MOST_NAMED} more" if len(few) > _MOST_NAMED else ""
-        yield (
-            f"{len(few)} classes have fewer than {_FEW} validation photos, too few to judge them"
-            f" one by one: {named}{more}"
+    """Which classes have too few photos to be learned, or for their figures to say much."""
+    for part, why in ((TRAIN, "to learn from"), (VALIDATION, "to judge them one by one")):
+        held = Counter(
+            photo.class_index for photo, its in zip(photos, parts, strict=True) if its == part
         )
+        few = sorted((held[i], name) for i, name in enumerate(classes) if held[i] < _FEW)
+        if few:
+            named = ", ".join(f"{listed(name)} {count}" for count, name in few[:_MOST_NAMED])
+            more = f" and {len(few) - _MOST_NAMED} more" if len(few) > _MOST_NAMED else ""
+            yield (
+                f"{len(few)} classes have fewer than {_FEW} {_PARTS[part]} photos, too few {why}:"
+                f" {named}{more}"
+            )

@@ -21,6 +21,7 @@ from scene_batch.records import Decoded, ImageRef, Unreadable, printable
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import read
 from scene_batch.threads import Pool
+from scene_batch_train.free_disk import refuse_full_disk
 from scene_batch_train.progress import progress_bar
 
 Outcome = TypeVar("Outcome")
@@ -94,6 +95,9 @@ def load(
 
     Returns:
         The readable ones, and the others.
+
+    Raises:
+        OutputError: The pixels do not fit into the temporary folder.
     """
 
     def load_one(photo: LabelledPhoto) -> Decoded | Unreadable:
@@ -101,6 +105,12 @@ def load(
 
     unreadable = []
     classes = []
+    size = preprocess.height * preprocess.width * 3
+    refuse_full_disk(
+        Path(tempfile.gettempdir()),
+        len(photos) * size,
+        "make room, or name another folder by TMPDIR",
+    )
     with tempfile.TemporaryFile() as file:  # unlinked: the pixels go with the process
         for photo, outcome in zip(photos, each(load_one, photos, title), strict=True):
             if isinstance(outcome, Unreadable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +29,10 @@ _PAIRS = 15
 _NUMBERS = ("learning_rate", "dropout")
 _DPI = 110
 mpl.rcParams["text.parse_math"] = False  # a class may be called $_$
-_MOST_NAMED = 30
+_MOST_NAMED = 200
 """Classes whose names fit beside a matrix."""
+_LARGE = 30
+"""Classes up to which a matrix has room for numbers; more have small names."""
 
 
 def learning_curves(rows: Sequence[Mapping[str, str]], out: Path) -> None:
@@ -57,14 +60,16 @@ def confusion_matrix(
     """Labelled classes (rows) against the most probable ones (columns), in shares of a row."""
     counts = confusion(probabilities, class_indices)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    few = len(classes) <= _MOST_NAMED
-    side = 2 + 0.6 * len(classes) if few else 12
+    few = len(classes) <= _LARGE
+    side = 2 + 0.6 * len(classes) if few else max(12, 2 + 0.13 * min(len(classes), _MOST_NAMED))
     with picture(out, 1, 1, width=side, height=side) as (panel,):
         panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         panel.set(xlabel="most probable class", ylabel="labelled class")
+        if len(classes) <= _MOST_NAMED:
+            size = None if few else 6
+            panel.set_xticks(range(len(classes)), classes, rotation=90, fontsize=size)
+            panel.set_yticks(range(len(classes)), classes, fontsize=size)
         if few:
-            panel.set_xticks(range(len(classes)), classes, rotation=90)
-            panel.set_yticks(range(len(classes)), classes)
             for (row, column), count in np.ndenumerate(counts):
                 colour = "white" if shares[row, column] > 0.5 else "black"  # noqa: PLR2004
                 panel.text(column, row, str(count), ha="center", va="center", color=colour)
@@ -185,4 +190,6 @@ def picture(  # noqa: PLR0913
     for panel in panels:
         if not frames:
             panel.axis("off")
-    figure.savefig(out, dpi=_DPI)
+    with warnings.catch_warnings():  # a class may have a name that no font here can write
+        warnings.filterwarnings("ignore", "Glyph")
+        figure.savefig(out, dpi=_DPI)

@@ -15,6 +15,7 @@ from typing import Any
 
 from scene_batch.errors import OutputBusyError, OutputExistsError, TrainingError
 from scene_batch.file_lock import lock
+from scene_batch.model.model_file import sha256
 from scene_batch.model.preprocess import Preprocess
 from scene_batch_train.continuing import finish_exchange
 from scene_batch_train.recipe import Recipe, with_new_settings
@@ -23,6 +24,8 @@ FIRST_VERSION = "1.0.0"
 """Of the first model of a run folder."""
 
 
+_FILES = "files"
+"""In metrics.json: sha256 digests of the files without which the run would be another."""
 _LOCK = "lock"
 _ANOTHER = "; give --out a new folder"
 
@@ -62,13 +65,20 @@ class RunFolder:
         """Open a finished run.
 
         Raises:
-            TrainingError: It is no run folder, or the run is not finished.
+            TrainingError: It is no run folder, the run is not finished, or its network or class
+                names are not those that training left.
         """
         run = cls(path)
         for file in (run.model, run.classes, run.config, run.split, run.metrics):
             if not file.is_file():
                 raise TrainingError(
                     f"{str(path)!r} is not a finished training run: it has no {file.name}"
+                )
+        for name, digest in run.read_metrics().get(_FILES, {}).items():
+            if sha256(path / name) != digest:
+                raise TrainingError(
+                    f"{str(path / name)!r} is not as training left it: put that file back, or"
+                    " train again"
                 )
         return run
 
@@ -249,7 +259,8 @@ class RunFolder:
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write the figures: from now on the run is finished, and needs no checkpoints."""
         partial = self.metrics.with_suffix(".partial")
-        partial.write_text(json.dumps(metrics, indent=2) + "\n")
+        files = {path.name: sha256(path) for path in (self.model, self.classes)}
+        partial.write_text(json.dumps({**metrics, _FILES: files}, indent=2) + "\n")
         partial.replace(self.metrics)
         for path in self._checkpoints.iterdir():  # four times the model's size
             if path.is_dir():
@@ -258,8 +269,12 @@ class RunFolder:
                 path.unlink()
 
     def read_metrics(self) -> dict[str, Any]:
-        """Read the figures on the validation part."""
+        """Read what ``finish`` wrote: the figures, and the digests of the run's files."""
         return dict(json.loads(self.metrics.read_text()))
+
+    def read_figures(self) -> dict[str, Any]:
+        """Read the figures on the validation part alone."""
+        return {key: value for key, value in self.read_metrics().items() if key != _FILES}
 
 
 def _next(version: str) -> str:

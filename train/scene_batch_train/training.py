@@ -13,6 +13,7 @@ from scene_batch_train.assessment import assess, draw
 from scene_batch_train.continuing import check_room
 from scene_batch_train.data_set import DataSet, prepare, say
 from scene_batch_train.devices import has_gpu, policy
+from scene_batch_train.memory_needed import check_memory
 from scene_batch_train.recipe import Recipe
 from scene_batch_train.run_folder import Origin, RunFolder
 from scene_batch_train.splitting import TRAIN, write_split
@@ -74,9 +75,12 @@ def fill(
     write_split(run.split, data.rows)
     run.write_classes(data.classes)
     keras.utils.set_random_seed(recipe.seed)
-    keras.config.set_dtype_policy(policy(recipe.precision, has_gpu()))
+    gpu = has_gpu()
+    keras.config.set_dtype_policy(policy(recipe.precision, gpu))
     try:
         model = build_for(recipe, len(data.classes))
+        if not gpu:  # whose memory is its own
+            check_memory(model, recipe)
         started = start_weights(model, recipe.weights)
         say(f"starting weights: {started.arrays} of {started.of} arrays from {recipe.weights}")
         train_head(model, data, recipe, run, lessons)

@@ -7,6 +7,7 @@ from typing import Any
 
 from scene_batch.model.card import ModelCard
 from scene_batch.model.preprocess import Preprocess
+from scene_batch.records import listed
 
 _MOST_PAIRS = 8
 """Most mistakes that are named, the most frequent first."""
@@ -83,7 +84,7 @@ _DECODINGS = {"full": "in full", "scaled": "large JPEGs at 1/2, 1/4 or 1/8 of th
 
 def _model(card: ModelCard, size_bytes: int, sha256: str) -> Iterator[str]:
     yield f"# {_text(card.name)} {_text(card.version)}\n"
-    names = ", ".join(map(_text, card.classes))
+    names = ", ".join(_text(listed(name)) for name in card.classes)
     yield f"Classifies a photo as one of {len(card.classes)} classes: {names}.\n"
     yield from _table(
         ("", ""),

@@ -11,6 +11,7 @@ from scene_batch.errors import (
     ModelError,
     ModelNotFoundError,
 )
+from scene_batch.model.page import to_markdown
 from scene_batch.model.preprocess import Preprocess
 from scene_batch.model.session import Session
 from support import COLOURS, SIDE, save_colour_model, save_model
@@ -77,3 +78,10 @@ def test_the_card_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert (card.classes, card.preprocess, card.version) == (COLOURS, preprocess, "2.1.0")
     assert card.metrics == {"accuracy": 0.5}
     assert len(card.golden) == 3
+
+
+def test_a_name_with_a_comma_is_one_name_in_the_list(tmp_path: Path) -> None:
+    path = save_colour_model(tmp_path / "m.onnx", classes=("red, or so", "green", "blue"))
+    card = Session.open(path).card
+    line = next(x for x in to_markdown(card, 1, "0").splitlines() if x.startswith("Classifies"))
+    assert line.endswith('3 classes: "red, or so", green, blue.')
