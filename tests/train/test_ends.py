@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from scene_batch.cli import main
 from scene_batch.errors import OutputError
 from scene_batch_export import exporting
-from scene_batch_train import retraining, training, tuning
+from scene_batch_train import quiet, retraining, training, tuning
 from scene_batch_train.continuing import Backup, KeepBest, check_room
 from small import small_network
 from support import ROOT
@@ -71,3 +72,11 @@ def test_a_full_disk_is_one_line_before_a_file_is_begun(
     size = (tmp_path / "head.weights.h5").stat().st_size
     needed = check_room(tmp_path, [*model.variables, *model.optimizer.variables])
     assert size <= needed <= 1.5 * size
+
+
+def test_tensorflow_does_not_say_how_it_traces_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    logger = logging.getLogger("tensorflow")
+    monkeypatch.setattr(logger, "level", logging.WARNING)
+    quiet.import_keras()
+    assert not logger.isEnabledFor(logging.WARNING)

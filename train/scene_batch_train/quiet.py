@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -18,6 +19,7 @@ def import_keras() -> None:
     if _LEVEL in os.environ:
         return
     os.environ[_LEVEL] = _NOTHING
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # not of its own way to trace functions
     with _unheard():
         import keras  # noqa: F401
 
