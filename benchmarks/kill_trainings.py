@@ -66,29 +66,31 @@ def done(words: list[str]) -> tuple[int, str]:
     return made.returncode, (made.stderr.strip().splitlines() or [""])[-1]
 
 
-def killed(words: list[str], kills: int, seconds: float, moments: random.Random) -> int:
-    """Kill it at random moments, and give the same command until it is done; how many kills hit."""
-    hits = 0
-    for _ in range(kills):
+def killed(
+    words: list[str], kills: int, seconds: float, moments: random.Random
+) -> tuple[int, int | None]:
+    """Kill it at random moments, giving the same command again: how many kills hit; its exit code.
+
+    None: it has not come to its end.
+    """
+    for hits in range(kills):
         with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
             try:
-                process.wait(moments.uniform(0.3 * seconds, seconds))
-                return hits
+                return hits, process.wait(moments.uniform(0.3 * seconds, 0.8 * seconds))
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
-                hits += 1
-    return hits
+    return kills, None
 
 
-def killed_at_renames(words: list[str]) -> int:
-    """Kill it at its first rename, then at its second, and so on, until it comes to its end."""
-    for rename in range(1, 20):
-        at = f"inject=rename,renameat,renameat2:signal=SIGKILL:when={rename}"
-        traced = ["strace", "-f", "-o", "/dev/null", "-e", "trace=rename,renameat,renameat2"]
-        made = subprocess.run([*traced, "-e", at, *words], capture_output=True, check=False)
+def killed_at_renames(words: list[str]) -> tuple[int, int | None]:
+    """Kill it at each second rename, giving the same command again; as ``killed``."""
+    at = "inject=rename,renameat,renameat2:signal=SIGKILL:when=2"
+    traced = ["strace", "-f", "-o", "/dev/null", "-e", "trace=rename,renameat,renameat2", "-e", at]
+    for hits in range(60):
+        made = subprocess.run([*traced, *words], capture_output=True, check=False)
         if made.returncode in {0, 1}:
-            return rename - 1
-    raise SystemExit("it renames without an end")
+            return hits, made.returncode
+    return 60, None
 
 
 def outcome(run: Path) -> tuple[object, ...]:
@@ -120,12 +122,14 @@ def main() -> None:
             }
             for step, words in steps.items():
                 begun = time.monotonic()
-                hits = renames = 0
+                hits, renames, code, last = 0, 0, None, ""
                 if way == "killed":
-                    hits = killed(words, _KILLS[step], found["undisturbed"][f"{step} s"], moments)
-                    if step == "retrain":
-                        renames = killed_at_renames(words)
-                code, last = done(words)
+                    seconds = found["undisturbed"][f"{step} s"]
+                    hits, code = killed(words, _KILLS[step], seconds, moments)
+                    if code is None and step == "retrain":
+                        renames, code = killed_at_renames(words)
+                if code is None:
+                    code, last = done(words)
                 total += hits + renames
                 found.setdefault(way, {})[f"{step} s"] = time.monotonic() - begun
                 found[way][step] = (code, outcome(run))

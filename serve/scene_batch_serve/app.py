@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scene_batch_serve.figures import Figures
 from scene_batch_serve.logs import log, log_failure, request_id, short
-from scene_batch_serve.problems import Problem, failed
+from scene_batch_serve.problems import Problem, failed, stopping
 from scene_batch_serve.service import Service
 
 _NEVER_SENT = 499
@@ -77,8 +77,14 @@ class Watched:
 
         try:
             await self._app(scope, receive, told)
-        except (ClientDisconnect, asyncio.CancelledError):
+        except ClientDisconnect:
             state["code"] = "gone"
+        except asyncio.CancelledError:  # the server ends, and this took too long
+            problem = stopping()
+            state["code"] = problem.code
+            if status == _NEVER_SENT:
+                answer = JSONResponse(problem.to_json(), problem.status, problem.headers)
+                await answer(scope, receive, told)
         except Exception as error:  # noqa: BLE001 - one request's failure, told to it alone
             log_failure("failure", error, id=identity)
             problem = failed()

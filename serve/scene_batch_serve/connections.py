@@ -8,27 +8,24 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from scene_batch_serve.bounds import Bounds
-from scene_batch_serve.problems import malformed
+from scene_batch_serve.problems import Problem, malformed, too_many_connections
 
 _PIECE = 16 << 10
 """Bytes that are read at a time: many chunks of a byte each must not hold up the others."""
-_REFUSAL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
-    b"Connection: close\r\n\r\n"
-)
 
 
 class Connections:
     """The connections of a server: makes them, and closes idle ones when there are too many."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self.bounds = bounds
+    def __init__(self, bounds: Bounds, refused: Callable[[int, Problem], None]) -> None:
+        self.bounds, self.refused = bounds, refused
         self.idle: dict[Connection, None] = {}
         """Those without a request, the one that has been so longest first."""
 
@@ -62,7 +59,12 @@ class Connection(H11Protocol):
         _give_up_after(transport, self._others.bounds.head_seconds)
         too_many = len(self.connections) > self._others.bounds.connections
         if too_many and not self._others.make_room():
-            transport.write(_REFUSAL)
+            problem = too_many_connections()
+            self._others.refused(problem.status, problem)
+            body = json.dumps(problem.to_json()).encode()
+            head = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            transport.write(head.encode() + body)
             transport.close()
             return
         self._begin_waiting()
@@ -107,7 +109,9 @@ class Connection(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.abort()  # the answer would be taken for another request's
             return
-        body = json.dumps(malformed(msg).to_json()).encode()
+        problem = malformed(msg)
+        self._others.refused(problem.status, problem)
+        body = json.dumps(problem.to_json()).encode()
         headers = [
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(body))),

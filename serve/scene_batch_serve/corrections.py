@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -18,8 +18,12 @@ MOST, MOST_BYTES = 10_000, 1 << 30
 """Photos that a folder may hold, and their bytes."""
 ENOUGH = 100
 """From so many corrections on, the page says that training is worth it."""
+_NEW = ".new"
 _NAME = re.compile(r"[0-9a-f]{32}\.\w+")
-_FORBIDDEN = re.compile(r'[/\\<>:"|?*\x00-\x1f]|^\.|[. ]$')
+_LONGEST_NAME = 200
+_FORBIDDEN = re.compile(
+    r'[/\\<>:"|?*\x00-\x1f]|^\.|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE
+)
 """What no folder's name may have, on one system or another."""
 _SUFFIXES = (
     (b"\xff\xd8", ".jpg"),
@@ -53,7 +57,8 @@ class Corrections:
         self._folder, self._classes, self._limits = folder, classes, limits or Limits()
         lower = {name.lower() for name in classes}
         for name in classes:
-            if _FORBIDDEN.search(name) or len(lower) < len(classes):
+            too_long = len(name.encode()) > _LONGEST_NAME
+            if too_long or _FORBIDDEN.search(name) or len(lower) < len(classes):
                 raise UsageError(
                     f"--corrections: a folder for each class, but {name!r} can be none beside the"
                     " others; leave it out"
@@ -64,12 +69,9 @@ class Corrections:
             probe = folder / f".probe-{os.getpid()}"
             probe.touch()
             probe.unlink()
-            self._sizes = {
-                path.name: path.stat().st_size
-                for name in classes
-                for path in (folder / name).glob("*")
-                if _NAME.fullmatch(path.name)
-            }
+            for path in self._paths(f".*{_NEW}"):  # what a full disk or a kill left
+                path.unlink(missing_ok=True)
+            self._count_again()
         except OSError as error:
             raise OutputError(
                 f"--corrections {str(folder)!r}: {error.strerror or error}; name another folder"
@@ -91,11 +93,9 @@ class Corrections:
         """
         name = hashlib.sha256(photo).hexdigest()[:32] + _suffix(photo)
         with self._lock:
-            size = 0 if name in self._sizes else len(photo)
-            total = sum(self._sizes.values())
-            if size and (
-                len(self._sizes) >= self._limits.most or total + size > self._limits.most_bytes
-            ):
+            if self._is_full(name, photo):
+                self._count_again()  # it may have been emptied meanwhile
+            if self._is_full(name, photo):
                 message = "the folder of corrections is full; train with it, then empty it"
                 raise Problem(HTTPStatus.INSUFFICIENT_STORAGE, "full", message)
             try:
@@ -104,26 +104,44 @@ class Corrections:
                 message = f"the correction could not be stored: {error.strerror or error}"
                 raise Problem(HTTPStatus.INSUFFICIENT_STORAGE, "not_stored", message) from None
             self._sizes[name] = len(photo)
+            self._total = len(self._sizes), sum(self._sizes.values())
+
+    def _is_full(self, name: str, photo: bytes) -> bool:
+        count, size = self._total
+        return name not in self._sizes and (
+            count >= self._limits.most or size + len(photo) > self._limits.most_bytes
+        )
+
+    def _count_again(self) -> None:
+        self._sizes = {
+            path.name: path.stat().st_size
+            for path in self._paths("*")
+            if _NAME.fullmatch(path.name)
+        }
+        self._total = len(self._sizes), sum(self._sizes.values())
+
+    def _paths(self, pattern: str) -> Iterator[Path]:
+        for name in self._classes:
+            yield from (self._folder / name).glob(pattern)
 
     def _write(self, photo: bytes, class_name: str, name: str) -> None:
         path = self._folder / class_name / name
         path.parent.mkdir(exist_ok=True)
-        new = self._folder / f".{name}.new"  # hidden: training passes over it
-        new.write_bytes(photo)
-        new.replace(path)
+        new = path.parent / f".{name}{_NEW}"  # hidden: training passes over it
+        try:
+            new.write_bytes(photo)
+            new.replace(path)
+        except OSError:
+            new.unlink(missing_ok=True)  # what came of it would keep a full disk full
+            raise
         for other in self._classes:
             if other != class_name:
                 (self._folder / other / name).unlink(missing_ok=True)
 
     def to_json(self) -> dict[str, int]:
-        """How many there are."""
-        with self._lock:
-            return {
-                "count": len(self._sizes),
-                "bytes": sum(self._sizes.values()),
-                "most": self._limits.most,
-                "enough": ENOUGH,
-            }
+        """How many there are; waits for no disk."""
+        count, size = self._total
+        return {"count": count, "bytes": size, "most": self._limits.most, "enough": ENOUGH}
 
 
 def _suffix(photo: bytes) -> str:

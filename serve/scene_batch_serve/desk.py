@@ -8,8 +8,8 @@ from functools import partial
 
 from scene_batch.pipeline.engine import Given, Item
 from scene_batch.pipeline.live import Answer, Live
-from scene_batch.records import ImageRef, Row
-from scene_batch_serve.problems import overloaded
+from scene_batch.records import ImageRef, Prediction, Row
+from scene_batch_serve.problems import overloaded, too_many
 
 FAILURES = 3
 """Calls of the model that fail one after the other before the server says that it is ill."""
@@ -32,9 +32,11 @@ class Desk:
         """Classify photos; a row for each, in order.
 
         Raises:
-            Problem: There is too much to do.
+            Problem: There is too much to do, or these would always be too many.
             Exception: What stopped a photo: a defect, or a model that fails.
         """
+        if len(items) > self.live.most:
+            raise too_many(self.live.most)
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Answer]] = [loop.create_future() for _ in items]
         if not self.live.submit(items, [partial(_tell, loop, f) for f in futures], top_k):
@@ -45,8 +47,13 @@ class Desk:
                 self.failures += 1
                 raise answer
             rows.append(answer)
-        self.failures = 0
+        if any(map(_was_computed, rows)):
+            self.failures = 0
         return rows
+
+
+def _was_computed(row: Row) -> bool:
+    return isinstance(row, Prediction) or row.code == "no_answer"
 
 
 def given(data: bytes) -> Given:

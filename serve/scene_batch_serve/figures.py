@@ -41,7 +41,7 @@ class Figures:
         )
         self._seconds = Histogram(
             "scene_batch_predict_seconds",
-            "Seconds of requests that were answered with classes.",
+            "Seconds of requests whose photos were answered.",
             registry=registry,
             buckets=_SECONDS,
         )

@@ -58,6 +58,16 @@ def http_problem(problem: Problem) -> dict[str, Any]:
     return http_answer(problem.status, problem.to_json(), headers)
 
 
+def as_asked(event: Mapping[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer as a balancer takes it that speaks of headers in lists; else as it is."""
+    if "multiValueHeaders" not in event or event.get("headers"):
+        return answer
+    lists = {name: [text] for name, text in answer["headers"].items()}
+    return {key: value for key, value in answer.items() if key != "headers"} | {
+        "multiValueHeaders": lists
+    }
+
+
 def only_post(method: str) -> None:
     """Raise a Problem unless the request asks for photos to be classified."""
     if method != "POST":
@@ -89,19 +99,16 @@ def _objects(records: list[Any]) -> Iterator[tuple[str, str]]:
 
 def _header(event: Mapping[str, Any], name: str) -> str:
     """A header; gateways of version 1 may give lists only, and spell names as clients do."""
-    for key, value in (event.get("headers") or {}).items():
+    for key, value in _said(event, "headers", "multiValueHeaders"):
         if key.lower() == name:
-            return str(value)
-    for key, values in (event.get("multiValueHeaders") or {}).items():
-        if key.lower() == name and values:
-            return str(values[-1])
+            return value
     return ""
 
 
 def _body(event: Mapping[str, Any]) -> bytes:
     text = event.get("body") or ""
     if not event.get("isBase64Encoded"):
-        return str(text).encode("utf-8", "surrogateescape")
+        return str(text).encode("utf-8", "replace")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError, TypeError):
@@ -109,5 +116,14 @@ def _body(event: Mapping[str, Any]) -> bytes:
 
 
 def _top_k(event: Mapping[str, Any]) -> str | None:
-    value = (event.get("queryStringParameters") or {}).get("top_k")
-    return None if value is None else str(value)
+    pairs = _said(event, "queryStringParameters", "multiValueQueryStringParameters")
+    return next((unquote_plus(value) for key, value in pairs if unquote_plus(key) == "top_k"), None)
+
+
+def _said(event: Mapping[str, Any], one: str, several: str) -> Iterator[tuple[str, str]]:
+    """Headers or a query, which come as values, as lists of values, or as both."""
+    values, lists = event.get(one), event.get(several)
+    if isinstance(values, Mapping):
+        yield from ((str(key), str(value)) for key, value in values.items())
+    if isinstance(lists, Mapping):
+        yield from ((str(key), str(each[-1])) for key, each in lists.items() if each)

@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
+from urllib.parse import quote
 
 from scene_batch.classifier import Classifier
-from scene_batch.errors import UsageError
-from scene_batch.object_store.address import BUCKET_SCHEMES
+from scene_batch.errors import SceneBatchError, UsageError
+from scene_batch.object_store.address import BUCKET_SCHEMES, Address
 from scene_batch.object_store.asking import ask
 from scene_batch.object_store.stores import Stores
 from scene_batch.records import ImageRef, Row, Unreadable
@@ -20,6 +21,7 @@ from scene_batch_serve.bodies import Content, of_values, read_content
 from scene_batch_serve.bounds import Bounds
 from scene_batch_serve.lambda_events import (
     HttpRequest,
+    as_asked,
     http_answer,
     http_problem,
     new_objects,
@@ -29,6 +31,8 @@ from scene_batch_serve.problems import Problem
 from scene_batch_serve.urls import Urls
 
 _READ_SECONDS = "20"
+_ANSWER = ".json"
+_ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _PREFIXES = tuple(f"{scheme}://" for scheme in BUCKET_SCHEMES)
 
 
@@ -58,15 +62,15 @@ class Function:
         if top_k is not None and not (top_k.isascii() and top_k.isdigit()):
             raise UsageError(f"SCENE_BATCH_TOP_K={top_k}: take a number of classes")
         results = variables.get("SCENE_BATCH_RESULTS") or None
-        if results is not None and not results.startswith(_PREFIXES):
-            raise UsageError("SCENE_BATCH_RESULTS is no prefix of a bucket, such as s3://b/answers")
+        if results is not None:
+            _check_results(results)
         classifier = Classifier.load(
             variables.get("SCENE_BATCH_MODEL") or None,
             model_sha256=variables.get("SCENE_BATCH_MODEL_SHA256") or None,
             top_k=None if top_k is None else int(top_k),
             read_timeout=_seconds(variables),
         )
-        allows = variables.get("SCENE_BATCH_ALLOW_URLS", "").lower() in ("1", "true", "yes")
+        allows = _is_on(variables, "SCENE_BATCH_ALLOW_URLS")
         hosts = variables.get("SCENE_BATCH_ALLOW_HOSTS", "").split()
         buckets = variables.get("SCENE_BATCH_ALLOW_BUCKETS", "").split()
         answers = Answers.of(classifier.card, classifier.predictor.top_k)
@@ -83,10 +87,13 @@ class Function:
         try:
             request = HttpRequest.of(event)
             if request is not None:
-                return self._http(request)
+                return as_asked(event, self._http(request))
         except Problem as problem:
-            return http_problem(problem)
-        objects = new_objects(event)
+            return as_asked(event, http_problem(problem))
+        try:
+            objects = new_objects(event)
+        except (KeyError, TypeError):
+            raise EventError("bad_event: a record of S3 without a bucket or a key") from None
         if objects is not None:
             return self._new_objects(objects)
         try:
@@ -125,8 +132,8 @@ class Function:
         reader, found, failed = Reader(stores), [], []
         for bucket, key in objects:
             path = f"s3://{bucket}/{key}"
-            if self.results is not None and path.startswith(f"{self.results.rstrip('/')}/"):
-                continue  # what we wrote is no photo
+            if self._is_ours(path):
+                continue
             data = reader.read(ImageRef(path)).data
             (row,) = self._classify([data], self.answers.top_k)
             if isinstance(row, Unreadable) and row.by_storage:
@@ -134,20 +141,52 @@ class Function:
                 continue
             answer = {"path": path, **self.answers.of_each([row])[0]}
             if self.results is not None:
-                self._write(stores, key, answer)
+                try:
+                    self._write(stores, key, answer)
+                except (SceneBatchError, OSError) as error:
+                    failed.append(f"{path}: the answer was not written: {error}")
+                    continue
             found.append(answer)
         if failed:
-            raise EventError(f"{len(failed)} of {len(objects)} photos not read: {failed[0]}")
+            raise EventError(f"{len(failed)} of {len(objects)} photos failed: {failed[0]}")
         return {"results": found}
+
+    def _is_ours(self, path: str) -> bool:
+        """Whether we wrote it: then it is no photo."""
+        prefix = None if self.results is None else f"{self.results.rstrip('/')}/"
+        return prefix is not None and path.startswith(prefix) and path.endswith(_ANSWER)
 
     def _write(self, stores: Stores, key: str, answer: Mapping[str, Any]) -> None:
         data = json.dumps(answer, ensure_ascii=False).encode()
-        store, name = stores.find(f"{str(self.results).rstrip('/')}/{key}.json", "short")
+        prefix = str(self.results).rstrip("/")
+        try:
+            store, name = stores.find(f"{prefix}/{key}{_ANSWER}", "short")
+        except UsageError:  # a key that no address can say, such as a//b
+            store, name = stores.find(f"{prefix}/{quote(key, safe='')}{_ANSWER}", "short")
         ask(
             lambda: store.put(name, data),
             seconds=self.classifier.read_timeout,
             size_bytes=len(data),
         )
+
+
+def _check_results(results: str) -> None:
+    """Refuse what is no prefix of a bucket, before the first photo is classified for nothing."""
+    try:
+        if not results.startswith(_PREFIXES):
+            raise UsageError("it has no bucket")
+        Address.parse(f"{results.rstrip('/')}/a{_ANSWER}")
+    except UsageError as error:
+        raise UsageError(
+            f"SCENE_BATCH_RESULTS={results}: {error}; say a prefix of a bucket: s3://b/answers"
+        ) from None
+
+
+def _is_on(variables: Mapping[str, str], name: str) -> bool:
+    text = variables.get(name, "").lower()
+    if text not in _ON + _OFF:
+        raise UsageError(f"{name}={text}: say 1 or 0")
+    return text in _ON
 
 
 def _seconds(variables: Mapping[str, str]) -> float:

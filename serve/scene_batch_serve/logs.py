@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import sys
+import time
 import traceback
 from datetime import UTC, datetime
 
@@ -22,6 +24,30 @@ def log(event: str, **values: object) -> None:
         sys.stderr.flush()
     except (OSError, ValueError):  # whoever read it has gone: photos are answered all the same
         return
+
+
+class LibraryLines(logging.Handler):
+    """What libraries warn of, as such lines; the same line once a second at most."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it."""
+        text, now = short(record.getMessage()), time.monotonic()
+        if text == self._last[0] and now - self._last[1] < 1:
+            return
+        self._last = text, now
+        log("library", name=record.name, level=record.levelname.lower(), message=text)
+
+
+def take_over_logging() -> None:
+    """Let nothing reach standard error but such lines, and no client's bytes."""
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    root = logging.getLogger()
+    if not any(isinstance(handler, LibraryLines) for handler in root.handlers):
+        root.addHandler(LibraryLines())
 
 
 def log_failure(event: str, error: BaseException, **values: object) -> None:

@@ -8,7 +8,7 @@ from email.message import Message
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 
-from scene_batch_serve.problems import Problem, malformed, unsuitable
+from scene_batch_serve.problems import malformed, too_many, unsuitable
 
 MOST_FIELDS = 32
 """Parts beside photos that a form may have."""
@@ -110,7 +110,11 @@ class FormReader:
 
     def _more(self, data: bytes, start: int, end: int) -> None:
         if self._name != PHOTO and len(self._data) + end - start > _LONGEST_FIELD:
-            raise malformed(f"a field of the form is over {_LONGEST_FIELD} bytes")
+            raise unsuitable(
+                "no_file",
+                f"a field that is not named {PHOTO!r} has over {_LONGEST_FIELD} bytes: photos"
+                f" belong into the field {PHOTO!r}",
+            )
         self._data += memoryview(data)[start:end]
 
     def _end(self) -> None:
@@ -122,8 +126,3 @@ class FormReader:
 
     def _end_form(self) -> None:
         self._done = True
-
-
-def too_many(most: int) -> Problem:
-    """More photos than one request may have."""
-    return unsuitable("too_many_files", f"a request of more than {most} photos; send several")

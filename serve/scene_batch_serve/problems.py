@@ -66,6 +66,12 @@ def overloaded() -> Problem:
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", message, AGAIN)
 
 
+def too_many_connections() -> Problem:
+    """More clients than there may be, and none of them is idle."""
+    message = "too many connections; try again in a second"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", message, AGAIN | CLOSE)
+
+
 def stopping() -> Problem:
     """The server is about to end."""
     message = "the server is stopping; ask another one"
@@ -86,6 +92,11 @@ def malformed(message: str) -> Problem:
 def unsuitable(code: str, message: str) -> Problem:
     """A request that is understood and asks for what cannot be done."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, code, message)
+
+
+def too_many(most: int) -> Problem:
+    """More photos than one request may have."""
+    return unsuitable("too_many_files", f"a request of more than {most} photos; send several")
 
 
 def failed() -> Problem:

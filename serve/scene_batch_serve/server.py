@@ -20,7 +20,8 @@ from scene_batch.errors import UsageError
 from scene_batch_serve.bounds import Bounds
 from scene_batch_serve.connections import Connections
 from scene_batch_serve.intake import Intake
-from scene_batch_serve.logs import log
+from scene_batch_serve.logs import log, request_id, take_over_logging
+from scene_batch_serve.problems import Problem
 from scene_batch_serve.service import Service
 
 _NOTICE_SECONDS = 1.0
@@ -42,7 +43,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        return socket.create_server(address, family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
         raise UsageError(
             f"cannot listen at {host} port {port}: {error}; name another --host or --port"
@@ -55,11 +56,13 @@ class Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, service: Service, intake: Intake, bounds: Bounds) -> None:
         logging.getLogger("uvicorn").addHandler(logging.NullHandler())
         logging.getLogger("uvicorn").propagate = False
+        take_over_logging()
+        self._figures = service.figures
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http=Connections(bounds),  # type: ignore[arg-type]
+                http=Connections(bounds, self._refused),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -75,6 +78,11 @@ class Server(uvicorn.Server):
         self._end_at: float | None = None
         self.begun: Callable[[], None] = lambda: None
         """Is called when requests are taken, and signals, too."""
+
+    def _refused(self, status: int, problem: Problem) -> None:
+        """Count and log what is refused before it is a request."""
+        self._figures.request("other", status)
+        log("request", id=request_id(None), status=status, code=problem.code)
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the end."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +21,7 @@ from scene_batch_serve.answers import Answers
 from scene_batch_serve.bodies import Content
 from scene_batch_serve.corrections import Corrections
 from scene_batch_serve.desk import Desk, given
+from scene_batch_serve.disk_thread import in_thread
 from scene_batch_serve.figures import Figures
 from scene_batch_serve.intake import Intake
 from scene_batch_serve.problems import Problem, unsuitable
@@ -105,7 +106,7 @@ class Service:
         stored = self._stored()
         if request.method in ("GET", "HEAD"):
             return JSONResponse(stored.to_json())
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        if _is_of_another_site(request):
             message = "corrections come from this server's own page, or from programs"
             raise Problem(HTTPStatus.FORBIDDEN, "other_site", message)
         with self.intake.holding(request):
@@ -116,7 +117,7 @@ class Service:
             (row,) = await self.desk.rows([given(content.photos[0])], 1)
             if isinstance(row, Unreadable) and row.code != "no_answer":
                 raise Problem.of(row)
-            await asyncio.to_thread(stored.add, content.photos[0], class_name)
+            await in_thread(partial(stored.add, content.photos[0], class_name))
         return JSONResponse(stored.to_json())
 
     def _stored(self) -> Corrections:
@@ -151,6 +152,15 @@ class Service:
     async def model(self, _: Request) -> Response:
         """The model's card."""
         return JSONResponse(self.card)
+
+
+def _is_of_another_site(request: Request) -> bool:
+    """Whether a page of another site sends it, as far as browsers say."""
+    fetched = request.headers.get("sec-fetch-site")
+    if fetched is not None:  # sent where a page came by TLS, or from this machine
+        return fetched not in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host")
 
 
 def _state(well: bool, text: str, else_text: str) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -48,8 +48,9 @@ def serve(classifier: Classifier, address: tuple[str, int], settings: Settings) 
         UsageError: Nothing can listen at the address, or a class cannot be a folder.
         OutputError: The folder of corrections cannot be written.
     """
-    bounds, corrections = settings.bounds, settings.corrections
-    _raise_limit(bounds.connections + _OTHER_FILES)
+    files = _allow_files(settings.bounds.connections + _OTHER_FILES)
+    connections = max(1, min(settings.bounds.connections, files - _OTHER_FILES))
+    bounds, corrections = replace(settings.bounds, connections=connections), settings.corrections
     session, card = classifier.predictor.session, classifier.card
     figures = Figures(card.name, card.version, session.provider)
     intake = Intake(bounds)
@@ -81,6 +82,7 @@ def serve(classifier: Classifier, address: tuple[str, int], settings: Settings) 
             provider=session.provider,
             batch_size=session.batch_size,
             queue=live.most,
+            connections=connections,
             scene_batch=__version__,
             **({"note": session.note} if session.note else {}),
         )
@@ -88,12 +90,13 @@ def serve(classifier: Classifier, address: tuple[str, int], settings: Settings) 
     log("stopped")
 
 
-def _raise_limit(files: int) -> None:
-    """Allow as many open files as there may be connections, if the system lets us."""
+def _allow_files(files: int) -> int:
+    """Allow so many open files, if the system lets us; how many there may be of them."""
     if sys.platform != "win32":
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = files if hard == resource.RLIM_INFINITY else min(files, hard)
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        files = files if hard == resource.RLIM_INFINITY else min(files, hard)
+        if soft != resource.RLIM_INFINITY and soft < files:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return files

@@ -39,8 +39,9 @@ class Urls:
         Raises:
             Problem: It is no URL, or one that is not fetched.
         """
-        scheme = url.partition("://")[0]
-        if scheme not in (*WEB_SCHEMES, *BUCKET_SCHEMES) or "://" not in url:
+        scheme, mark, rest = url.partition("://")
+        url = f"{scheme.lower()}{mark}{rest}"
+        if scheme.lower() not in (*WEB_SCHEMES, *BUCKET_SCHEMES) or "://" not in url:
             raise _bad("the URL must begin with https:// or http://")
         try:
             address = Address.parse(url)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +89,59 @@ def test_another_sites_page_stores_nothing(server: Served) -> None:
     assert (
         server.ask("/corrections", *body, headers={"Sec-Fetch-Site": "same-origin"}).status == 200
     )
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://evil.test", 403), ("null", 403), ("http://127.0.0.1:1", 403), (None, 200)],
+)
+def test_another_origin_is_another_site_where_browsers_say_no_more(
+    server: Served, origin: str | None, status: int
+) -> None:
+    headers = {"Origin": origin or server.url}
+    body = form(_photo(1), **{"class": "red"})
+    assert server.ask("/corrections", *body, headers=headers).status == status
+
+
+def test_a_disk_that_hangs_holds_up_neither_others_nor_the_end(
+    colour_model: Path, tmp_path: Path
+) -> None:
+    photo = _photo(3)
+    name = hashlib.sha256(photo).hexdigest()[:32]
+    options = ("--model", str(colour_model), "--corrections", str(tmp_path))
+    with serving(*options) as server:
+        (tmp_path / "red").mkdir()
+        os.mkfifo(tmp_path / "red" / f".{name}.png.new")  # nobody reads it
+        with pytest.raises(TimeoutError):
+            server.ask("/corrections", *form(photo, **{"class": "red"}), seconds=1)
+        for path in ("/stats", "/corrections", "/healthz"):
+            assert server.ask(path, seconds=5).status == 200
+        server.process.terminate()
+        assert server.process.wait(10) == 0
+
+
+def test_a_photo_that_could_not_be_stored_leaves_nothing(tmp_path: Path) -> None:
+    corrections = Corrections(tmp_path, COLOURS)
+    (tmp_path / "red" / hashlib.sha256(_photo(1)).hexdigest()[:32]).with_suffix(".png").mkdir(
+        parents=True
+    )
+    with pytest.raises(Problem, match="could not be stored"):
+        corrections.add(_photo(1), "red")
+    assert len(list((tmp_path / "red").iterdir())) == 1
+    kept = tmp_path / "red" / f".{'0' * 32}.png.new"
+    kept.write_bytes(b"of a kill")
+    Corrections(tmp_path, COLOURS)
+    assert not kept.exists()
+
+
+def test_a_folder_that_was_emptied_takes_photos_again(tmp_path: Path) -> None:
+    corrections = Corrections(tmp_path, COLOURS, Limits(most=1))
+    corrections.add(_photo(1), "red")
+    with pytest.raises(Problem, match="full"):
+        corrections.add(_photo(2), "red")
+    shutil.rmtree(tmp_path / "red")
+    corrections.add(_photo(2), "red")
+    assert corrections.to_json()["count"] == 1
 
 
 def test_they_are_off_unless_a_folder_is_named(colour_model: Path) -> None:

@@ -7,6 +7,8 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -218,3 +220,40 @@ def test_damaged_photos(
     at = int(where * len(photo))
     damaged = (photo[:at] + noise + photo[at + len(noise) :])[: int(share * len(photo)) + 40]
     assert served.predict(damaged).status in (200, 400, 413, 415)
+
+
+@pytest.mark.parametrize("piece", [b"{},", b"0,", b'"a":1,', b"["])
+def test_json_of_many_values_is_refused_before_it_is_read(served: Served, piece: bytes) -> None:
+    body = b"[" + piece * (BODY // 2 // len(piece)) + b"0]"
+    begun = time.monotonic()
+    answer = served.predict(body, "application/json")
+    assert (answer.status, answer.code) == (400, "bad_request")
+    assert time.monotonic() - begun < 3
+    assert served.ask("/healthz").status == 200
+
+
+def test_a_photo_in_a_field_of_another_name_is_said(served: Served) -> None:
+    body, kind = form(bytes(5000))
+    answer = served.predict(body.replace(b'name="file"', b'name="image"'), kind)
+    assert (answer.status, answer.code) == (422, "no_file")
+
+
+def test_few_files_are_few_connections_and_every_line_is_json(colour_model: Path) -> None:
+    resource = pytest.importorskip("resource")
+    few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (96, 96))
+    with serving("--model", str(colour_model), preexec_fn=few) as server:
+        assert server.logs[0]["connections"] == 32
+        with ExitStack() as stack:
+            for _ in range(80):
+                stack.enter_context(server.connection(b"POST /predict HTTP/1.1\r\n"))
+            assert server.ask("/healthz").status == 200
+        body = b"--ZZ\r\n"
+        assert server.predict(body, "multipart/form-data; boundary=XX").status == 400
+    assert not [line for line in server.logs if line["event"] in {"library", "text"}]
+
+
+def test_what_is_no_request_is_logged_and_counted(served: Served) -> None:
+    with served.connection(b"nonsense\r\n\r\n") as client:
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert any(line.get("status") == 400 and "path" not in line for line in served.logs)
+    assert b'status="400"' in served.ask("/metrics").data

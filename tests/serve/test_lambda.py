@@ -52,7 +52,8 @@ def _version_2(data: bytes, kind: str, **query: str) -> dict[str, Any]:
 
 def _lists(data: bytes, kind: str, **query: str) -> dict[str, Any]:
     """As a balancer says it."""
-    event = _version_1(data, kind, **query)
+    event = _version_1(data, kind)
+    event["multiValueQueryStringParameters"] = {f"%74{k[1:]}": [v] for k, v in query.items()}
     event["multiValueHeaders"] = {"content-type": [event.pop("headers")["Content-Type"]]}
     return event
 
@@ -77,7 +78,10 @@ def test_a_photo_in_base64(function: RuntimeApi) -> None:
 def test_a_request_by_http(function: RuntimeApi, event: Any, content: tuple[bytes, str]) -> None:
     answer = function.answer(event(*content, top_k="2"))
     assert answer["statusCode"] == 200
-    assert answer["headers"]["Content-Type"] == "application/json"
+    if event is _lists:
+        assert answer["multiValueHeaders"] == {"Content-Type": ["application/json"]}
+    else:
+        assert answer["headers"]["Content-Type"] == "application/json"
     values = json.loads(answer["body"])
     assert values["class"] == "green"
     assert len(values["top_k"]) == 2
@@ -104,6 +108,7 @@ def test_json_that_is_not_in_base64_and_several_photos(function: RuntimeApi) -> 
         (_version_2(b'{"url": "http://x/"}', "application/json"), 403, "urls_off"),
         (_version_1(PHOTO, "image/png") | {"httpMethod": "GET"}, 405, "method_not_allowed"),
         (_version_1(PHOTO, "image/png") | {"body": "?"}, 400, "bad_request"),
+        (_version_1(PHOTO, "image/png") | {"headers": [], "body": "\ud800"}, 400, "bad_request"),
     ],
 )
 def test_requests_that_get_no_answer(
@@ -122,6 +127,7 @@ def test_requests_that_get_no_answer(
         ({"url": "http://127.0.0.1/"}, "urls_off: "),
         ({}, "no_photo: "),
         ([], "bad_event: "),
+        ({"Records": [{"s3": {"bucket": {"name": "b"}}}]}, "bad_event: "),
         (None, "bad_event: "),
         ({"Records": [{"eventSource": "aws:sqs"}]}, "no_photo: "),
     ],
@@ -182,6 +188,24 @@ def test_objects_that_came_to_s3_are_answered_and_written_once(
     assert first["results"][0]["path"] == f"{bucket.url}/in/a.png"
 
 
+def test_odd_keys_are_written_too_and_a_missing_bucket_of_results_is_said(
+    bucket: Bucket, colour_model: Path
+) -> None:
+    bucket.put("d//e.png", PHOTO)
+    event = {"Records": [_record(bucket, "d//e.png")]}
+    with lambda_function(
+        SCENE_BATCH_MODEL=str(colour_model), SCENE_BATCH_RESULTS=f"{bucket.url}/out"
+    ) as api:
+        (answer,) = api.answer(event)["results"]
+    assert json.loads(bucket.get("out/d%2F%2Fe.png.json")) == answer
+    with lambda_function(
+        SCENE_BATCH_MODEL=str(colour_model), SCENE_BATCH_RESULTS="s3://there-is-none/out"
+    ) as api:
+        kind, error = api.invoke(event)
+    assert (kind, error["errorType"]) == ("error", "EventError")
+    assert "the answer was not written" in error["errorMessage"]
+
+
 def test_storage_that_fails_is_an_error_so_that_the_event_comes_again(
     bucket: Bucket, colour_model: Path, aws: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +214,7 @@ def test_storage_that_fails_is_an_error_so_that_the_event_comes_again(
     with lambda_function(**variables) as api:
         kind, error = api.invoke({"Records": [_record(bucket, "a.png")]})
     assert kind == "error"
-    assert "1 of 1 photos not read: s3://" in error["errorMessage"]
+    assert "1 of 1 photos failed: s3://" in error["errorMessage"]
 
 
 @pytest.mark.parametrize(
@@ -199,6 +223,9 @@ def test_storage_that_fails_is_an_error_so_that_the_event_comes_again(
         ("SCENE_BATCH_MODEL", "/gone.onnx"),
         ("SCENE_BATCH_TOP_K", "x"),
         ("SCENE_BATCH_RESULTS", "/tmp"),
+        ("SCENE_BATCH_RESULTS", "s3://"),
+        ("SCENE_BATCH_RESULTS", "s3://b/../x"),
+        ("SCENE_BATCH_ALLOW_URLS", "maybe"),
     ],
 )
 def test_a_wrong_setting_is_told_at_the_start(name: str, value: str) -> None:

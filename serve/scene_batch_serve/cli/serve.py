@@ -59,7 +59,7 @@ def _seconds_option(
     type=click.IntRange(1),
     default=1000,
     show_default=True,
-    help="Beyond them the one that is idle longest is closed.",
+    help="Beyond them the one that is idle longest is closed; if none is, the new one gets 503.",
 )
 @_seconds_option("--body-timeout", "30s", "A request that takes longer to come gets 408.")
 @click.option(
@@ -117,8 +117,9 @@ def command(
 ) -> None:
     """Answer single photos over HTTP: POST /predict, and a page at / to try it.
 
-    A photo is a form's field `file`, or the body of the request. What would have to wait too long
-    is answered 503 at once. Logs are JSON lines. SIGTERM answers what is in hand, and ends.
+    A photo is a form's field `file`, or the body of the request. What would wait too long, as far
+    as the last photos tell, is answered 503 at once. Logs are JSON lines. SIGTERM answers what is
+    in hand, and ends.
 
     \b
     Examples:

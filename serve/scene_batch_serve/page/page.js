@@ -1,6 +1,6 @@
 // The page of scene-batch serve: sends photos, shows answers, takes corrections.
 
-const SHOWN = 100; // answers that are kept on the page
+const SHOWN = 500; // answers that are kept on the page, beside photos that still wait
 const AT_ONCE = 2; // requests under way
 const ATTEMPTS = 6; // while the server has too much to do
 const MOST_BARS = 6;
@@ -63,7 +63,10 @@ async function classify(photo, item) {
     place.textContent = error.message;
     place.hidden = false;
     item.querySelector("h3").textContent = `${photo.name}: no answer`;
+    say(`${photo.name}: no answer`);
   }
+  item.classList.add("done");
+  forgetOld();
   refresh();
 }
 
@@ -75,11 +78,14 @@ function addAnswer(photo) {
   item.querySelector("h3").textContent = `${photo.name}: …`;
   element("answers-section").hidden = false;
   element("answers").prepend(item);
-  for (const old of [...element("answers").children].slice(SHOWN)) {
+  return item;
+}
+
+function forgetOld() {
+  for (const old of [...document.querySelectorAll(".answer.done")].slice(SHOWN)) {
     URL.revokeObjectURL(old.querySelector("img").src);
     old.remove();
   }
-  return item;
 }
 
 function show(item, photo, answer) {
@@ -202,4 +208,15 @@ document.addEventListener("drop", (event) => {
   take(event.dataTransfer.files);
 });
 document.addEventListener("paste", (event) => take(event.clipboardData.files));
-const ready = begin().catch((error) => say(error.message));
+
+async function beginInTheEnd() {
+  for (;;) {
+    try {
+      return await begin();
+    } catch (error) {
+      say(`The server does not answer: ${error.message}`);
+      await pause(REFRESH_SECONDS);
+    }
+  }
+}
+const ready = beginInTheEnd();
