@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. They use the Python on the PATH.
 .DEFAULT_GOAL := help
-.PHONY: help install check format lint types test nightly fuzz bench docs page samples locks
+.PHONY: help install check format lint types test nightly fuzz bench docs page samples images bundle locks
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,11 +59,15 @@ page: ## the code of report's page, from its sources, by npm
 samples: ## the sample photos from their script
 	python samples/render.py
 
+images: ## the container images, by docker, podman or buildah: make images IMAGES="cpu serve lambda gpu"
+	deploy/images.sh $(IMAGES)
+
 LOCK = uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make locks"
 
 locks: ## the locked requirements, anew
-	$(LOCK) pyproject.toml --extra cpu --extra heif --extra serve --output-file requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra cpu --extra heif --output-file requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra cpu --extra heif --extra serve --output-file requirements/serve.txt
 	$(LOCK) pyproject.toml --extra cpu --extra heif --extra serve --extra lambda --output-file requirements/lambda.txt
 	$(LOCK) pyproject.toml --extra gpu --extra heif --extra serve --output-file requirements/gpu.txt
 	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --output-file requirements/train.txt
