@@ -19,6 +19,7 @@ from scene_batch.cli.options import (
 from scene_batch.cli.process import give_way, prepare_process
 from scene_batch.cli.progress import told
 from scene_batch.cli.values import AutoOrCount, CountOrShare, Rate, Seconds, ShareOrOff
+from scene_batch.memory import refuse_small_memory, usable_memory
 from scene_batch.model.compute_options import ComputeOptions, Provider
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ def command(
       find . -name '*.jpg' -mtime -1 | scene-batch run @- --out - | jq .class
     """
     prepare_process()
+    refuse_small_memory(usable_memory())
     if nice is not None:
         give_way(nice)
     # Arrow's own allocator keeps freed memory; malloc gives it back, and is as fast here.
