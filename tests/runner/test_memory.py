@@ -134,5 +134,5 @@ def test_a_small_need_does_not_overtake_a_large_one_that_waits() -> None:
 
 def test_a_container_that_would_be_killed_is_refused_before_the_work() -> None:
     refuse_small_memory(LEAST)
-    with pytest.raises(SceneBatchError, match="there are 96 MiB of memory .* raise the limit"):
+    with pytest.raises(SceneBatchError, match=r"there are 96 MiB of memory .* raise the limit"):
         refuse_small_memory(96 << 20)
