@@ -62,6 +62,9 @@ samples: ## the sample photos from their script
 images: ## the container images, by docker, podman or buildah: make images IMAGES="cpu serve lambda gpu"
 	deploy/images.sh $(IMAGES)
 
+bundle: ## an archive that installs without a network: make bundle PLATFORM=aarch64 PYTHON=3.11 MODEL=mine.onnx
+	PYTHON=$(or $(PYTHON),3.11) MODEL=$(MODEL) deploy/bundle.sh $(PLATFORM)
+
 LOCK = uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make locks"
 
