@@ -1,6 +1,6 @@
 # One command each; `make help` lists them. They use the Python on the PATH.
 .DEFAULT_GOAL := help
-.PHONY: help install check format lint types test nightly fuzz bench docs page samples locks
+.PHONY: help install check format lint types test nightly fuzz bench docs page samples images dist bundle locks
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,14 +59,29 @@ page: ## the code of report's page, from its sources, by npm
 samples: ## the sample photos from their script
 	python samples/render.py
 
+images: ## the container images, by docker, podman or buildah: make images IMAGES="cpu serve lambda gpu"
+	deploy/images.sh $(IMAGES)
+
+dist: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+dist: ## wheel and sdist, byte for byte the same for a commit, and the bill of materials
+	rm -f dist/*.whl dist/*.tar.gz dist/*.json && python -m hatchling build
+	python -m twine check --strict dist/*.whl dist/*.tar.gz
+	python -m cyclonedx_py requirements requirements/cpu.txt --pyproject pyproject.toml \
+		--output-reproducible --of JSON -o dist/scene-batch.cdx.json
+
+bundle: ## an archive that installs without a network: make bundle PLATFORM=aarch64 PYTHON=3.11 MODEL=mine.onnx
+	PYTHON=$(or $(PYTHON),3.11) MODEL=$(MODEL) deploy/bundle.sh $(PLATFORM)
+
 LOCK = uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make locks"
 
 locks: ## the locked requirements, anew
-	$(LOCK) pyproject.toml --extra cpu --extra heif --extra serve --output-file requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra cpu --extra heif --output-file requirements/cpu.txt
+	$(LOCK) pyproject.toml --extra cpu --extra heif --extra serve --output-file requirements/serve.txt
 	$(LOCK) pyproject.toml --extra cpu --extra heif --extra serve --extra lambda --output-file requirements/lambda.txt
 	$(LOCK) pyproject.toml --extra gpu --extra heif --extra serve --output-file requirements/gpu.txt
 	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --output-file requirements/train.txt
 	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --extra report --extra serve --group dev --output-file requirements/dev.txt
 	$(LOCK) --group build --output-file requirements/build.txt
+	$(LOCK) --group build --group release --output-file requirements/release.txt
 	$(LOCK) --group uv --output-file requirements/uv.txt

@@ -23,7 +23,18 @@ from scene_batch.cli import main
 from scene_batch.model.model_file import EMBEDDED
 from support import ROOT, SCENES, command, process_environment
 
-TASKS = ("run", "buckets", "train", "table", "containers", "serve", "python")
+TASKS = (
+    "run",
+    "buckets",
+    "train",
+    "table",
+    "containers",
+    "deploy",
+    "edge",
+    "compatibility",
+    "serve",
+    "python",
+)
 PAGES = ("README.md", *(f"docs/{task}.md" for task in TASKS))
 MARKS = ("not run", "exit code", "file")
 """What a comment before a block may say, up to its colon: why the block is not run, how its

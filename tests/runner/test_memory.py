@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scene_batch import memory
-from scene_batch.memory import Budget, PhotoMemory, usable_memory
+from scene_batch.errors import SceneBatchError
+from scene_batch.memory import LEAST, Budget, PhotoMemory, refuse_small_memory, usable_memory
 
 _NONE = str((1 << 63) - 4096)  # what cgroup v1 writes
 
@@ -129,3 +130,9 @@ def test_a_small_need_does_not_overtake_a_large_one_that_waits() -> None:
     large.join(5)
     small.join(5)
     assert order == [10, 1]
+
+
+def test_a_container_that_would_be_killed_is_refused_before_the_work() -> None:
+    refuse_small_memory(LEAST)
+    with pytest.raises(SceneBatchError, match=r"there are 96 MiB of memory .* raise the limit"):
+        refuse_small_memory(96 << 20)

@@ -89,6 +89,7 @@ def _memory(_: str) -> Iterator[str]:
 def _folder(folder: str) -> Iterator[str]:
     from scene_batch.object_store.address import Address, is_url, shown
     from scene_batch.outputs.ledger import Ledger
+    from scene_batch.outputs.room import free, refuse_full_disk
     from scene_batch.outputs.storage import open_storage
 
     if is_url(folder):
@@ -101,7 +102,10 @@ def _folder(folder: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(dir=folder) as inside:
         name = os.path.join(inside, "preds.parquet")  # noqa: PTH118 - a name
         _begin_and_remove(Ledger(open_storage(name)))
-    yield f"{str(Path(folder).resolve())!r} takes tables, locks and all"
+    refuse_full_disk(Path(folder))
+    room = free(Path(folder))
+    more = "" if room is None else f"; {room // 10**6} MB are free there"
+    yield f"{str(Path(folder).resolve())!r} takes tables, locks and all{more}"
 
 
 def _begin_and_remove(opened: Ledger) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 
@@ -16,3 +17,25 @@ def prepare_process() -> None:
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+_BELOW_NORMAL, _IDLE = 0x4000, 0x40
+"""Windows' priority classes (processthreadsapi.h)."""
+_HALF = 10
+
+
+def give_way(nice: int) -> None:
+    """Let other processes go first; threads that begin later do so, too.
+
+    Args:
+        nice: 1 to 19, as nice(1) has it; Windows knows two classes, and takes the lower from 10 on.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel = ctypes.windll.kernel32
+        kernel.SetPriorityClass(
+            kernel.GetCurrentProcess(), _IDLE if nice >= _HALF else _BELOW_NORMAL
+        )
+    else:
+        os.nice(nice)

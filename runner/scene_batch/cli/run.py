@@ -16,9 +16,10 @@ from scene_batch.cli.options import (
     provider_option,
     sha256_option,
 )
-from scene_batch.cli.process import prepare_process
+from scene_batch.cli.process import give_way, prepare_process
 from scene_batch.cli.progress import told
-from scene_batch.cli.values import AutoOrCount, CountOrShare, Seconds, ShareOrOff
+from scene_batch.cli.values import AutoOrCount, CountOrShare, Rate, Seconds, ShareOrOff
+from scene_batch.memory import refuse_small_memory, usable_memory
 from scene_batch.model.compute_options import ComputeOptions, Provider
 
 if TYPE_CHECKING:
@@ -89,6 +90,14 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
     help="A photo whose decoding takes longer is a row `timeout`.",
 )
 @click.option(
+    "--photos-per-second", type=Rate(), help="At most so many, to leave the machine to others."
+)
+@click.option(
+    "--nice",
+    type=click.IntRange(1, 19),
+    help="Let other processes go first; 19: all of them, as nice(1) has it.",
+)
+@click.option(
     "--storm",
     type=ShareOrOff(),
     default="50%",
@@ -131,6 +140,8 @@ def command(
     limit: int | None,
     read_timeout: float,
     decode_timeout: float,
+    photos_per_second: float | None,
+    nice: int | None,
     storm: float | None,
     path_column: str,
     null: bool,
@@ -163,6 +174,9 @@ def command(
       find . -name '*.jpg' -mtime -1 | scene-batch run @- --out - | jq .class
     """
     prepare_process()
+    refuse_small_memory(usable_memory())
+    if nice is not None:
+        give_way(nice)
     # Arrow's own allocator keeps freed memory; malloc gives it back, and is as fast here.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     with told(quiet=quiet, as_json=log_json) as (progress, interruption):
@@ -203,6 +217,7 @@ def command(
                 workers=workers,
                 read_timeout=read_timeout,
                 decode_timeout=decode_timeout,
+                photos_per_second=photos_per_second,
                 storm=storm,
             )
         record = run_job(job, progress, interruption, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import click
@@ -48,6 +49,24 @@ class AutoOrCount(click.ParamType[int | None]):
         if _COUNT.fullmatch(str(value)) and 1 <= int(value) <= MOST:
             return int(value)
         return self.fail(f"{value!r} is neither auto nor a number from 1 to {MOST}", param, ctx)
+
+
+class Rate(click.ParamType[float]):
+    """``5`` or ``0.5``: so many a second."""
+
+    name = "N"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it."""
+        try:
+            rate = float(value)
+        except ValueError:
+            rate = 0.0
+        if 0 < rate < math.inf:
+            return rate
+        return self.fail(f"{str(value)!r} is no number above 0", param, ctx)
 
 
 class ShareOrOff(click.ParamType[float | None]):

@@ -13,6 +13,7 @@ import numpy as np
 
 from scene_batch.errors import ModelError, ProviderError
 from scene_batch.model.compute_options import ComputeOptions, Provider
+from scene_batch.model.gpu_driver import what_is_missing
 from scene_batch.model.runtime import how_to_install
 from scene_batch.processors import usable_cpus
 
@@ -93,6 +94,8 @@ def _create(runtime: ModuleType, path: Path, provider: Provider, asked: ComputeO
     if provider != "cpu":
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     if provider == "cuda":
+        if missing := what_is_missing():
+            raise ProviderError(f"cuda does not run here: {missing}")
         runtime.preload_dlls()
     if provider == "openvino":
         options.add_free_dimension_override_by_name("N", fixed_batch(provider, asked))

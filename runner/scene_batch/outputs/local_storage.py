@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scene_batch.errors import OutputBusyError, OutputError
 from scene_batch.file_lock import lock
+from scene_batch.outputs.room import refuse_full_disk
 from scene_batch.tables.names import (
     FINISHED,
     JOB,
@@ -54,6 +55,7 @@ class LocalStorage:
         if path.is_symlink():  # although all links were followed
             raise OutputError(f"{self.name!r} is a link in a circle; name another output")
         check_folder(folder)
+        refuse_full_disk(folder)
         if len(os.fsencode(path.name)) + len(_LONGEST_ENDING) > _longest_name(folder):
             raise OutputError(f"the name {path.name!r} is too long for its folder; shorten it")
         if path.is_dir() and not self._is_data_set:

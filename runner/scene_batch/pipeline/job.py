@@ -58,6 +58,8 @@ class Job:
     """Seconds that a read may take; the photo of a slower one is unreadable: ``timeout``."""
     decode_timeout: float = 60.0
     """Seconds that decoding a photo may take; a slower one is unreadable: ``timeout``."""
+    photos_per_second: float | None = None
+    """At most so many, to leave the machine to others; None: as many as it can."""
     storm: float | None = 0.5
     """The share of the last 200 reads, over 0 to 1, that stops the run when storage fails them;
     None: never."""
@@ -72,6 +74,10 @@ class Job:
             raise UsageError(
                 "--prune would drop the rows of folders that cannot be listed now; leave it out, or"
                 " --skip-unlistable"
+            )
+        if self.photos_per_second is not None and not self.photos_per_second > 0:
+            raise UsageError(
+                f"photos_per_second {self.photos_per_second!r}: take one above 0, or None"
             )
         if self.storm is not None and not 0 < self.storm <= 1:
             raise UsageError(f"storm {self.storm!r}: take a share above 0, up to 1, or None")

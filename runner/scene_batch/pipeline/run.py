@@ -32,6 +32,7 @@ from scene_batch.pipeline.interruption import Interruption
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.storm import StormGuard
 from scene_batch.pipeline.thread_plan import ThreadPlan
+from scene_batch.pipeline.throttle import Throttle
 from scene_batch.pipeline.update import choose, table_to_update
 from scene_batch.records import ImageRef, Row, printable
 from scene_batch.sources.listing import Listing
@@ -39,6 +40,9 @@ from scene_batch.sources.reading import Reader
 from scene_batch.tables.run_record import RunRecord, versions
 from scene_batch.tables.run_table import RunTable
 from scene_batch.tables.schema import schema
+
+_MOSTLY_HELD = 0.1
+"""From this share of its time on, a run's speed was the throttle's choice, and advice is idle."""
 
 
 def open_sources(job: Job) -> Listing:
@@ -111,17 +115,19 @@ def run(
         engine = Engine(
             predictor, Reader(listing.stores), threads, job.read_timeout, job.decode_timeout
         )
+        throttle = Throttle(job.photos_per_second)
         if isinstance(output, SavedOutput):
             go_on(
                 output,
                 work,
-                lambda refs: _renewed(refs, engine, tally, StormGuard(job.storm)),
+                lambda refs: _renewed(refs, engine, tally, StormGuard(job.storm), throttle),
                 front,
                 guard,
             )
         items = islice(work, None if job.limit is None else job.limit - saved)
         with closing(engine.rows(items, tally)) as batches:
-            rows = map(_hide_queries, batches) if job.hide_queries else batches
+            paced = throttle.paced(batches)
+            rows = map(_hide_queries, paced) if job.hide_queries else paced
             for _ in _write(rows, output, StormGuard(job.storm), guard):
                 front.update(tally)
         if not tally.rows:
@@ -136,17 +142,19 @@ def run(
         if listing.lists != identity["lists"]:
             raise SourceError("a list was changed while it was read; begin anew with --restart")
         record = replace(_record(job, listing, engine, identity, tally), continued_after=saved)
+        if job.photos_per_second and throttle.waited > _MOSTLY_HELD * tally.elapsed:
+            record = replace(record, hint=f"held at --photos-per-second {job.photos_per_second:g}")
         record = work.amend(record)
         output.commit(record.to_json())
     return record
 
 
 def _renewed(
-    refs: Iterable[ImageRef], engine: Engine, tally: Tally, storm: StormGuard
+    refs: Iterable[ImageRef], engine: Engine, tally: Tally, storm: StormGuard, throttle: Throttle
 ) -> Iterator[Row]:
     """Yield the rows of photos that have changed since theirs were saved; raises in a storm."""
     with closing(engine.rows(refs, tally)) as batches:
-        for rows in batches:
+        for rows in throttle.paced(batches):
             yield from storm.sift(rows)
             storm.check()
     yield from storm.rest()
@@ -242,6 +250,7 @@ def _record(
             "decode_timeout": job.decode_timeout,
             "decode_memory_bytes": engine.budget.most,
             "storm": job.storm,
+            "photos_per_second": job.photos_per_second,
             "top_k": predictor.top_k,
             "batch_size": session.batch_size,
             "threads": session.threads,

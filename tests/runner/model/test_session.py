@@ -18,7 +18,7 @@ from scene_batch.errors import (
     RuntimeMissingError,
     UsageError,
 )
-from scene_batch.model import calls, session
+from scene_batch.model import calls, providers, session
 from scene_batch.model.compute_options import ComputeOptions
 from scene_batch.model.predictor import Predictor
 from scene_batch.model.session import Session
@@ -107,6 +107,7 @@ def test_a_fall_back_inside_the_runtime_is_seen(
 ) -> None:
     runtime = _CudaThatFails(session.load_runtime(), "CPUExecutionProvider")
     monkeypatch.setattr(session, "load_runtime", lambda: runtime)
+    monkeypatch.setattr(providers, "what_is_missing", lambda: "")
     with pytest.raises(ProviderError, match="asked for cuda, ONNX Runtime took CPU"):
         Session.open(colour_model, ComputeOptions("cuda"))
     opened = Session.open(colour_model, ComputeOptions("auto"))
@@ -183,6 +184,7 @@ def _with(monkeypatch: pytest.MonkeyPatch, *listed: str, room: int = 1000) -> _H
 
     hardware = _Hardware(onnxruntime, list(listed), room)
     monkeypatch.setattr(session, "load_runtime", lambda: hardware)
+    monkeypatch.setattr(providers, "what_is_missing", lambda: "")
     return hardware
 
 
