@@ -27,6 +27,7 @@ from scene_batch.sources.prefix import Prefix, RemotePhoto, find_object
 from scene_batch.sources.reading import Fetched, Reader, read
 from scene_batch.sources.selection import EVERYTHING, Ignored, Selection, words
 from scene_batch.sources.shard import Shard
+from scene_batch.sources.span import WHOLE, Span
 
 __all__ = ["Fetched", "Ignored", "Listing", "Reader", "read", "reference"]
 
@@ -46,6 +47,8 @@ class Listing:
     lists_as: ListFormat = USUAL
     shard: Shard | None = None
     """Yield only the photos of this shard; None: all."""
+    span: Span = WHOLE
+    """Yield only the photos in this stretch, and look for no others."""
     selection: Selection = EVERYTHING
     out: str = ""
     """The name of the job's output, which is no part of a source; empty where there is none."""
@@ -107,7 +110,12 @@ class Listing:
                 yield ref
 
     def refuse_no_photo(self) -> None:
-        """Raise SourceError if no photo was seen, not even of another shard."""
+        """Raise SourceError if no photo was seen, not even of another shard.
+
+        Whoever cut the sources into spans has seen to that: one of them may have no photo now.
+        """
+        if self.span != WHOLE:
+            return
         if not self.seen and all(source.startswith("@") for source in self.sources):
             raise SourceError(f"no photo in {', '.join(self.sources)}: no line has a path")
         if not self.seen:
@@ -118,8 +126,9 @@ class Listing:
             )
 
     def _refs(self) -> Iterator[ImageRef]:
-        for source in self._opened:
-            yield from source.refs()
+        for number, source in enumerate(self._opened):
+            if (span := self.span.of_source(number)) is not None:
+                yield from source.refs(span)
 
     def _open(self, name: str, number: int) -> Source:
         if name.startswith("@"):
@@ -141,7 +150,8 @@ class Listing:
             return RemotePhoto(name, number, meta)
         own = OwnFiles.of(self.out)
         prefix = Prefix(name, self.ignored, self.stores, number, self.selection, own)
-        prefix.check()
+        if self.span == WHOLE:  # else it was checked by whoever cut the sources into spans
+            prefix.check()
         return prefix
 
 
@@ -152,9 +162,11 @@ class SinglePhoto:
     path: str
     source: int
 
-    def refs(self) -> Iterator[ImageRef]:
-        """Yield it."""
-        yield image_ref(os.fsencode(self.path), Position(self.source))
+    def refs(self, span: Span = WHOLE) -> Iterator[ImageRef]:
+        """Yield it, if it is in the span."""
+        ref = image_ref(os.fsencode(self.path), Position(self.source))
+        if span.holds(ref.order_key):
+            yield ref
 
 
 Source: TypeAlias = Directory | FileList | Prefix | RemotePhoto | SinglePhoto
