@@ -11,6 +11,7 @@ from scene_batch.sources.directory import with_slashes
 from scene_batch.sources.file_list import USUAL, ListFormat
 from scene_batch.sources.selection import EVERYTHING, Selection
 from scene_batch.sources.shard import Shard
+from scene_batch.sources.span import WHOLE, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,15 @@ class Job:
     """Classify again what was unreadable in the table that is there."""
     restart: bool = False
     """Throw away what an unfinished run left."""
+    keeps_parts: bool = False
+    """Leave the finished parts beside PATH, as a share of an output of ``outputs/shared.py``."""
     lists_as: ListFormat = USUAL
     selection: Selection = EVERYTHING
     """What is taken of directories and prefixes."""
     shard: Shard | None = None
     """Classify only the photos of this shard; None: all."""
+    span: Span = WHOLE
+    """Classify only the photos in this stretch of the sources' order."""
     hide_queries: bool = False
     """Write a digest in place of the query of a URL, which may be a signature, into the table."""
     limit: int | None = None
