@@ -25,6 +25,7 @@ _PACKAGES = {
         ("export", "scene_batch_export"),
         ("report", "scene_batch_report"),
         ("serve", "scene_batch_serve"),
+        ("cluster", "scene_batch_cluster"),
     )
 }
 _HEAVY = {
@@ -38,6 +39,7 @@ _HEAVY = {
     "pandas",
     "torch",
     "jax",
+    "ray",
 }
 
 _FLOORS = [

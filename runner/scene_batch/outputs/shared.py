@@ -107,11 +107,6 @@ class SharedOutput:
             self._storage.create(PLAN, scratch)
         self._run, self.shares = run, shares
 
-    def is_there(self, mark: str) -> bool:
-        """Whether a file lies beside the plan that another machine may have to see."""
-        with telling(self._name):
-            return self._storage.read(mark) is not None
-
     def record_of(self, share: int) -> dict[str, Any] | None:
         """The record of a share that is finished."""
         with telling(self._name):
@@ -264,6 +259,12 @@ class SharedOutput:
             f"{name!r} in {self._storage.folder!r} cannot be read; throw the unfinished job away"
             " with --restart"
         )
+
+
+def is_planned(name: str) -> bool:
+    """Whether this machine sees a plan beside an output."""
+    with telling(name):
+        return open_storage(name).read(PLAN) is not None
 
 
 def check_plan(name: str, run: str) -> None:

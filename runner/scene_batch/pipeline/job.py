@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scene_batch.errors import UsageError
 from scene_batch.model.compute_options import AUTO, ComputeOptions
@@ -46,6 +48,8 @@ class Job:
     """Throw away what an unfinished run left."""
     keeps_parts: bool = False
     """Leave the finished parts beside PATH, as a share of an output of ``outputs/shared.py``."""
+    about: Mapping[str, Any] | None = None
+    """What the record of a share is to say of it; JSON values."""
     lists_as: ListFormat = USUAL
     selection: Selection = EVERYTHING
     """What is taken of directories and prefixes."""

@@ -266,4 +266,5 @@ def _record(
         bottleneck=slowest,
         hint=hint(engine.plan, stages, slowest, session),
         renewed=tally.renewed,
+        shares=() if job.about is None else (job.about,),
     )

@@ -54,7 +54,6 @@ class Listing:
     """The name of the job's output, which is no part of a source; empty where there is none."""
     hide_queries: bool = False
     """Whether the table's paths, by which shards are told apart, have no queries."""
-    ignored: Ignored = field(init=False)
     found: int = field(init=False, default=0)
     """Photos yielded so far."""
     seen: int = field(init=False, default=0)
@@ -62,6 +61,8 @@ class Listing:
     names: list[str] = field(init=False)
     """The sources, spelt as in the paths of their photos."""
     _opened: list[Source] = field(init=False, repr=False)
+    _ignored: list[Ignored] = field(init=False, repr=False)
+    """What was passed over in each source."""
 
     def __post_init__(self) -> None:
         """Open each source, so that errors come before any work."""
@@ -69,7 +70,7 @@ class Listing:
         if not self.names:
             raise UsageError("no source: name a directory, a prefix, a photo or an @list")
         _refuse_overlap(self.names)
-        self.ignored = Ignored()
+        self._ignored = [Ignored() for _ in self.names]
         self._opened = [self._open(name, number) for number, name in enumerate(self.names)]
 
     @property
@@ -93,6 +94,14 @@ class Listing:
         return {printable(s.name): s.sha256() for s in self._lists if s.is_file}
 
     @property
+    def ignored(self) -> Ignored:
+        """What was passed over so far."""
+        total = Ignored()
+        for ignored in self._ignored:
+            total.add(ignored)
+        return total
+
+    @property
     def _local(self) -> list[str]:
         return [name for name in self.names if not (name.startswith("@") or is_url(name))]
 
@@ -108,6 +117,10 @@ class Listing:
             if self.shard is None or self.shard.holds(path):
                 self.found += 1
                 yield ref
+
+    def refs_of(self, number: int) -> Iterator[ImageRef]:
+        """Yield the photos of one source, by its number; several may be listed side by side."""
+        return self._opened[number].refs()
 
     def refuse_no_photo(self) -> None:
         """Raise SourceError if no photo was seen, not even of another shard.
@@ -138,7 +151,7 @@ class Listing:
         if os.path.isdir(name):  # noqa: PTH112 - False where the name is too long
             others = {os.path.realpath(other): other for other in self._local if other != name}
             own = OwnFiles.of(self.out)
-            return Directory(name, self.ignored, number, self.selection, others, own)
+            return Directory(name, self._ignored[number], number, self.selection, others, own)
         if os.path.lexists(name):
             return SinglePhoto(name, number)
         raise SourceNotFoundError(f"no such file or directory: {name!r}; check the path")
@@ -149,7 +162,7 @@ class Listing:
         if not self.sources[number].endswith("/") and (meta := find_object(name, self.stores)):
             return RemotePhoto(name, number, meta)
         own = OwnFiles.of(self.out)
-        prefix = Prefix(name, self.ignored, self.stores, number, self.selection, own)
+        prefix = Prefix(name, self._ignored[number], self.stores, number, self.selection, own)
         if self.span == WHOLE:  # else it was checked by whoever cut the sources into spans
             prefix.check()
         return prefix
