@@ -200,7 +200,7 @@ def _task(order: Order, model: bytes, board: Any) -> Outcome:  # noqa: ANN401
     if not ray.get(board.tell.remote(now)):
         return Outcome("not begun", now.machine)
 
-    for node in ray.nodes():
+    for node in ray.nodes():  # type: ignore[no-untyped-call]
         if node["NodeID"] == now.node:
             share_memory(
                 min(1.0, (order.job.workers or 1) / max(1.0, node["Resources"].get("CPU", 1.0)))
