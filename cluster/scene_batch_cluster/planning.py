@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Self
 
@@ -28,6 +28,8 @@ class Survey:
     """Of each source."""
     ignored: dict[str, int]
     """What was passed over, by kind."""
+    is_cut_off: bool = False
+    """Whether there may be more, behind the limit."""
 
     @property
     def photos(self) -> int:
@@ -36,9 +38,11 @@ class Survey:
 
     def cut(self, shares: int) -> list[dict[str, Any]]:
         """The shares as JSON; the first says what was passed over, too."""
-        cuts = [
-            {"photos": share.photos, **share.span.to_json()} for share in cut(self.marks, shares)
-        ]
+        found = cut(self.marks, shares)
+        if self.is_cut_off:
+            last = next(marks.last for marks in reversed(self.marks) if marks.last is not None)
+            found[-1] = replace(found[-1], span=replace(found[-1].span, last=last))
+        cuts = [{"photos": share.photos, **share.span.to_json()} for share in found]
         cuts[0] |= {"ignored": self.ignored}
         return cuts
 
@@ -95,7 +99,8 @@ def survey(
             pass
     listing.seen += sum(marks.count for marks in found)
     listing.refuse_no_photo()
-    return Survey(found, asdict(listing.ignored))
+    total = sum(marks.count for marks in found)
+    return Survey(found, asdict(listing.ignored), is_cut_off=total == limit)
 
 
 def identity(job: Job, listing: Listing, model_sha256: str) -> dict[str, Any]:
