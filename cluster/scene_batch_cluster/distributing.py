@@ -195,6 +195,11 @@ class _Driver:
 
     def _step(self) -> None:
         if time.monotonic() - self._looked >= _LOOK_SECONDS:
+            if not self._machines.head_answers():
+                self._going.note = "the head of the cluster does not answer"
+                self._front.show(self._going)
+                time.sleep(_LOOK_SECONDS)
+                return
             self._look()
         if self._closed and not self._attempts.pause:
             self._machines.close(False)

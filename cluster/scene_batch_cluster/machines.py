@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -15,12 +16,14 @@ from scene_batch.errors import SceneBatchError
 from scene_batch.memory import share_memory
 from scene_batch.outputs.tally import Tally
 from scene_batch.processors import usable_cpus
+from scene_batch.threads import begin
+from scene_batch_cluster.head import Head
 from scene_batch_cluster.share import Order, Outcome, run_share
 
 MOST_LINES = 30
 """Lines that are kept of what a process says, to be shown if it dies."""
 _MOST_PROCESSES = 1000
-_ANSWER_SECONDS = 60.0
+_ANSWER_SECONDS, _END_SECONDS = 60.0, 20.0
 
 
 class ClusterError(SceneBatchError):
@@ -95,6 +98,24 @@ class Machines:
         self._board: Any = board.options(scheduling_strategy=here).remote()
         self._task = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=0)(_task)
         self._running: dict[Any, int] = {}
+        self._head = Head(_head_address())
+
+    def head_answers(self) -> bool:
+        """Whether the cluster's head does; until it does, nothing else must be asked.
+
+        Raises:
+            ClusterError: It has not for so long that it is taken for gone.
+        """
+        if self._head.answers():
+            return True
+        if self._head.is_gone:
+            self._running = {}
+            _let_go()
+            raise ClusterError(
+                "the head of the cluster does not answer any more: start the cluster again; what is"
+                " done is kept, and the same command continues"
+            )
+        return False
 
     @property
     def slots(self) -> int:
@@ -265,8 +286,26 @@ def connected(address: str, needs: Needs) -> Iterator[Sayings]:
     try:
         yield sayings
     finally:
-        ray.shutdown()
+        if ray.is_initialized():
+            begin(ray.shutdown).wait(_END_SECONDS)
         signal.signal(signal.SIGTERM, before)
+
+
+def _head_address() -> str:
+    """Where the head is; empty where Ray does not say, as by ``ray://``."""
+    import ray
+
+    context: Any = ray.get_runtime_context()
+    return str(getattr(context, "gcs_address", ""))
+
+
+def _let_go() -> None:
+    """Leave a cluster without asking it: at its end, too, Ray would wait for the head."""
+    with suppress(ImportError, AttributeError):
+        from ray._private import worker
+
+        atexit.unregister(worker.shutdown)
+        worker.global_worker.set_mode(None)
 
 
 def _listen(sayings: Sayings) -> None:
