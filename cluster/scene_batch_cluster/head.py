@@ -1,4 +1,4 @@
-"""Whether a cluster's head is there: Ray itself ends the process a minute after the head is gone."""
+"""Whether a cluster's head is there: a minute after it is gone, Ray itself ends the process."""
 
 from __future__ import annotations
 

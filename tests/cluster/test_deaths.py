@@ -157,6 +157,7 @@ def test_a_node_that_comes_late_takes_part(
     arguments = _words(two, slow_bucket, "set/", colour_model, "--shares", "4")
     with Driver(arguments) as driver:
         wait_for(lambda: _saved(slow_bucket, "set/"), 120)
+        assert len(tasks()) == 1  # of one CPU, though more are waiting
         two.nodes.append(two.add())
         wait_for(lambda: len(tasks()) == 2, 120)
         _ends_well(driver, slow_bucket, "set/", many)
