@@ -20,7 +20,7 @@ from scene_batch.sources.listing import Listing
 from scene_batch.sources.span import WHOLE, Span
 from scene_batch_cluster.planning import survey
 from scene_batch_cluster.share import Order, Outcome, run_share
-from support import save_shade
+from support import process_environment, save_shade, scene_batch
 
 
 @contextmanager
@@ -142,3 +142,32 @@ def test_a_limit_ends_the_last_share(limit: int, album: Path) -> None:
     cuts = survey(Listing([str(album)]), limit).cut(3)
     spans = [Span.from_json(share) for share in cuts]
     assert sum(len(list(Listing([str(album)], span=span))) for span in spans) == limit
+
+
+def test_without_the_extra_the_command_names_it(tmp_path: Path) -> None:
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "__init__.py").write_text("raise ModuleNotFoundError(name='ray')")
+    roots = process_environment()["PYTHONPATH"]
+    done = scene_batch(
+        *("distribute", str(tmp_path), "--out", f"{tmp_path}/p.parquet"),
+        environment={"PYTHONPATH": f"{tmp_path}:{roots}"},
+    )
+    assert done.returncode == 1
+    assert done.stderr.decode().strip() == (
+        "Error: distribute needs ray: pip install 'scene-batch[cluster]'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "message"),
+    [
+        (".", "-", "many machines write no standard output"),
+        ("@-", "p.parquet", "a pipe such as @- can be read once"),
+    ],
+)
+def test_what_many_machines_cannot_do_is_refused(
+    source: str, out: str, message: str, tmp_path: Path
+) -> None:
+    done = scene_batch("distribute", source, "--out", out, cwd=tmp_path, stdin=b"")
+    assert done.returncode == 2
+    assert message in done.stderr.decode()
