@@ -23,7 +23,9 @@ from scene_batch_cluster.share import Order, Outcome, run_share
 MOST_LINES = 30
 """Lines that are kept of what a process says, to be shown if it dies."""
 _MOST_PROCESSES = 1000
-_ANSWER_SECONDS, _END_SECONDS = 60.0, 20.0
+_LOOK_SECONDS, _END_SECONDS = 2.0, 20.0
+_BEGIN_SECONDS = 600.0
+"""How long a task waits for leave to begin: many that start at once keep a machine busy."""
 
 
 class ClusterError(SceneBatchError):
@@ -98,6 +100,7 @@ class Machines:
         self._board: Any = board.options(scheduling_strategy=here).remote()
         self._task = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=0)(_task)
         self._running: dict[Any, int] = {}
+        self._known: list[Running] = []
         self._head = Head(_head_address())
 
     def head_answers(self) -> bool:
@@ -149,17 +152,17 @@ class Machines:
                 self._board.forget.remote(share)
 
     def look(self) -> list[Running]:
-        """All shares that run."""
-        with _telling():
-            running: list[Running] = self._ray.get(
-                self._board.look.remote(), timeout=_ANSWER_SECONDS
-            )
-        return running
+        """All shares that run, as far as is known: a busy machine may be slow to say it."""
+        from ray.exceptions import GetTimeoutError
+
+        with _telling(), suppress(GetTimeoutError):
+            self._known = self._ray.get(self._board.look.remote(), timeout=_LOOK_SECONDS)
+        return self._known
 
     def close(self, closed: bool) -> None:
         """Let no share begin, or let them; those that run go on."""
         with _telling():
-            self._ray.get(self._board.close.remote(closed), timeout=_ANSWER_SECONDS)
+            self._board.close.remote(closed)
 
     def stop(self, seconds: float) -> None:
         """Tell all tasks to save what they have, and wait for them."""
@@ -219,7 +222,7 @@ def _task(order: Order, model: bytes, board: Any) -> Outcome:  # noqa: ANN401
         pid=os.getpid(),
     )
     # Not by ray.get: while a task waits in that, Ray gives its CPUs to another one.
-    if not board.tell.remote(now).future().result(_ANSWER_SECONDS):
+    if not board.tell.remote(now).future().result(_BEGIN_SECONDS):
         return Outcome("not begun", now.machine)
 
     for node in ray.nodes():  # type: ignore[no-untyped-call]
