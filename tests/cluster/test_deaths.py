@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from buckets import Bucket
 from clusters import Driver, SmallCluster, kill_a_task, small_cluster, tasks, texts, words
-from faults import Fault, Request
+from faults import Fault, Request, slow_down
 from scene_batch.model.predictor import Predictor
 from scene_batch.pipeline.job import Job
 from scene_batch.pipeline.run import run
@@ -195,3 +196,27 @@ def test_the_head_dies(
         assert "the same command continues" in str(lines[-1]["text"])
     with Driver(_words(two, slow_bucket, "head.parquet", colour_model)) as driver:
         _ends_well(driver, slow_bucket, "head.parquet", many)
+
+
+def test_a_storm_in_one_share_holds_the_others_back_and_passes(
+    two: SmallCluster, calm_bucket: Bucket, many: pa.Table, colour_model: Path
+) -> None:
+    """The store refuses all photos until the command says that shares wait."""
+    calm = threading.Event()
+    calm_bucket.front.decide = lambda request: (
+        slow_down() if request.is_photo and not calm.is_set() else None
+    )
+    more = ("--shares", "2", "--read-timeout", "2s")
+    arguments = _words(two, calm_bucket, "storm.parquet", colour_model, *more)
+    with Driver(arguments) as driver:
+        said = []
+        for line in driver.process.stdout or ():
+            said.append(line.decode())
+            if "no share begins for" in said[-1]:
+                break
+        asked = len(calm_bucket.front.photos)
+        calm.set()
+        record = _ends_well(driver, calm_bucket, "storm.parquet", many)
+    assert any("photos could not be read" in line for line in said)
+    assert record["unreadable"] == {}
+    assert len(calm_bucket.front.photos) > asked

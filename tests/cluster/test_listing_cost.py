@@ -33,7 +33,6 @@ def test_sixteen_shares_ask_for_at_most_a_tenth_more_pages_than_one_run(bucket: 
         bucket,
         lambda: counts.extend(sum(1 for _ in Listing(source, span=span)) for span in spans),
     )
-    print(alone, planned, together)
     assert len(spans) == 16
     assert sum(counts) == 200_000
     assert together <= 1.1 * alone
