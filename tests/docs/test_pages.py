@@ -23,7 +23,7 @@ from scene_batch.cli import main
 from scene_batch.model.model_file import EMBEDDED
 from support import ROOT, SCENES, command, process_environment
 
-TASKS = ("run", "buckets", "train", "table", "containers", "serve", "python")
+TASKS = ("run", "buckets", "train", "table", "containers", "serve", "scale", "python")
 PAGES = ("README.md", *(f"docs/{task}.md" for task in TASKS))
 MARKS = ("not run", "exit code", "file")
 """What a comment before a block may say, up to its colon: why the block is not run, how its
@@ -267,7 +267,7 @@ def test_every_mark_is_known_stands_before_its_block_and_has_a_reason(page: str)
 
 @pytest.mark.parametrize("page", PAGES[1:])
 def test_a_page_opens_with_a_command(page: str) -> None:
-    opening = r"# .+\n\n(<!-- not run: needs (Docker|a server).* -->\n\n)?```(sh|python)\n"
+    opening = r"# .+\n\n(<!-- not run: needs (Docker|a server|ray).* -->\n\n)?```(sh|python)\n"
     assert re.match(opening, _text(page))
 
 
