@@ -81,7 +81,7 @@ locks: ## the locked requirements, anew
 	$(LOCK) pyproject.toml --extra cpu --extra heif --extra serve --extra lambda --output-file requirements/lambda.txt
 	$(LOCK) pyproject.toml --extra gpu --extra heif --extra serve --output-file requirements/gpu.txt
 	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --output-file requirements/train.txt
-	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --extra report --extra serve --group dev --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra cpu --extra train --extra export --extra report --extra serve --extra cluster --group dev --output-file requirements/dev.txt
 	$(LOCK) --group build --output-file requirements/build.txt
 	$(LOCK) --group build --group release --output-file requirements/release.txt
 	$(LOCK) --group uv --output-file requirements/uv.txt

@@ -240,7 +240,7 @@ def command(*arguments: str | os.PathLike[str]) -> Sequence[str]:
 def process_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment with the source roots on the module path."""
     roots = os.pathsep.join(
-        str(ROOT / room) for room in ("runner", "train", "export", "report", "serve")
+        str(ROOT / room) for room in ("runner", "train", "export", "report", "serve", "cluster")
     )
     return {**os.environ, "PYTHONPATH": roots, **(more or {})}
 

@@ -25,6 +25,7 @@ _PACKAGES = {
         ("export", "scene_batch_export"),
         ("report", "scene_batch_report"),
         ("serve", "scene_batch_serve"),
+        ("cluster", "scene_batch_cluster"),
     )
 }
 _HEAVY = {
@@ -38,6 +39,7 @@ _HEAVY = {
     "pandas",
     "torch",
     "jax",
+    "ray",
 }
 
 _FLOORS = [
@@ -201,7 +203,10 @@ def test_every_command_and_config_is_on_a_page() -> None:
     """That people read: the generated docs/commands.md has each command anyway."""
     names = (
         "README.md",
-        *(f"docs/{page}.md" for page in ("run", "train", "adopt", "results", "serve", "python")),
+        *(
+            f"docs/{page}.md"
+            for page in ("run", "train", "adopt", "results", "serve", "scale", "python")
+        ),
     )
     pages = "".join((ROOT / name).read_text(encoding="utf-8") for name in names)
     for name in COMMANDS:

@@ -151,10 +151,23 @@ def needs_too_much(need: int, most: int) -> str:
     return f"it needs {-(-need // 10**6)} MB of memory, and decoding may use {most // 10**6} MB"
 
 
+def share_memory(share: float) -> None:
+    """Leave the rest to others: said before a process's first run, which several of them share.
+
+    Args:
+        share: Of what may be used, above 0, up to 1.
+    """
+    global _share  # noqa: PLW0603 - of a process, as its memory is
+    _share = share
+
+
+_share = 1.0
+
+
 @cache
 def photo_memory() -> PhotoMemory:
     """What photos may take in this process."""
-    return PhotoMemory.of(usable_memory())
+    return PhotoMemory.of(int(usable_memory() * _share))
 
 
 @cache

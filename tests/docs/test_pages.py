@@ -33,6 +33,7 @@ TASKS = (
     "edge",
     "compatibility",
     "serve",
+    "scale",
     "python",
 )
 PAGES = ("README.md", *(f"docs/{task}.md" for task in TASKS))
@@ -278,7 +279,7 @@ def test_every_mark_is_known_stands_before_its_block_and_has_a_reason(page: str)
 
 @pytest.mark.parametrize("page", PAGES[1:])
 def test_a_page_opens_with_a_command(page: str) -> None:
-    opening = r"# .+\n\n(<!-- not run: needs (Docker|a server).* -->\n\n)?```(sh|python)\n"
+    opening = r"# .+\n\n(<!-- not run: needs (Docker|a server|ray).* -->\n\n)?```(sh|python)\n"
     assert re.match(opening, _text(page))
 
 

@@ -45,6 +45,11 @@ COMMANDS = {
     "serve": Entry(
         "scene_batch_serve.cli.serve", "Answer single photos over HTTP, with a page.", "serve"
     ),
+    "distribute": Entry(
+        "scene_batch_cluster.cli.distribute",
+        "Classify photos on many machines, by Ray.",
+        "cluster",
+    ),
     "inspect": Entry("scene_batch.cli.inspect", "Show a model file's card."),
     "verify": Entry("scene_batch.cli.verify", "Prove a model file on this device."),
     "bench": Entry("scene_batch.cli.bench", "Find the fastest settings on this device."),
@@ -77,6 +82,7 @@ _OF_EXTRAS = {
     "uvicorn",
     "python_multipart",
     "prometheus_client",
+    "ray",
 }
 
 

@@ -13,12 +13,13 @@ from scene_batch.cli.config import CONFIG, config_option
 from scene_batch.cli.options import (
     log_json_option,
     model_option,
+    photo_options,
     provider_option,
     sha256_option,
 )
 from scene_batch.cli.process import give_way, prepare_process
 from scene_batch.cli.progress import told
-from scene_batch.cli.values import AutoOrCount, CountOrShare, Rate, Seconds, ShareOrOff
+from scene_batch.cli.values import AutoOrCount, CountOrShare, Rate
 from scene_batch.memory import refuse_small_memory, usable_memory
 from scene_batch.model.compute_options import ComputeOptions, Provider
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from scene_batch.tables.run_record import RunRecord
 
 TOO_MANY_UNREADABLE = 3
-MOST_PHOTOS = 10**18
 
 
 def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
@@ -61,34 +61,7 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
     metavar="I/N",
     help="Classify one share of N, I from 0; auto/N takes I from an array job's environment.",
 )
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="GLOB",
-    help="Leave out such names or paths below a source, as in .gitignore; may be repeated.",
-)
-@click.option("--no-follow-links", is_flag=True, help="Leave out links to photos and to folders.")
-@click.option("--skip-unlistable", is_flag=True, help="Pass over folders that cannot be listed.")
-@click.option(
-    "--hide-queries",
-    is_flag=True,
-    help="In `path`, write a digest in place of a URL's query, which may be a signature.",
-)
-@click.option("--limit", type=click.IntRange(1, MOST_PHOTOS), help="Stop after so many photos.")
-@click.option(
-    "--read-timeout",
-    type=Seconds(),
-    default="60s",
-    show_default=True,
-    help="A read that takes longer is a row `timeout`.",
-)
-@click.option(
-    "--decode-timeout",
-    type=Seconds(),
-    default="60s",
-    show_default=True,
-    help="A photo whose decoding takes longer is a row `timeout`.",
-)
+@photo_options
 @click.option(
     "--photos-per-second", type=Rate(), help="At most so many, to leave the machine to others."
 )
@@ -97,21 +70,6 @@ def _auto_option(name: str, text: str) -> Callable[[click.decorators.FC], click.
     type=click.IntRange(1, 19),
     help="Let other processes go first; 19: all of them, as nice(1) has it.",
 )
-@click.option(
-    "--storm",
-    type=ShareOrOff(),
-    default="50%",
-    show_default=True,
-    help="Stop when storage fails this share of the last 200 reads; off: never.",
-)
-@click.option(
-    "--path-column",
-    default="path",
-    show_default=True,
-    metavar="NAME",
-    help="The column of @list.csv and @list.parquet that holds the paths.",
-)
-@click.option("--null", is_flag=True, help="Paths of lists end with a NUL byte: find -print0.")
 @click.option("--overwrite", is_flag=True, help="Replace PATH if it is there.")
 @click.option("--update", is_flag=True, help="Keep PATH's rows; classify what is new or changed.")
 @click.option("--prune", is_flag=True, help="With --update: drop rows of photos that are gone.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -32,8 +32,12 @@ class Sink(Protocol):
         """Close the file, which stays incomplete."""
 
 
-def join(storage: Storage, parts: Sequence[str], suffix: str, record: str, rows: int) -> None:
+def join(
+    storage: Storage, runs: Iterable[Sequence[str]], suffix: str, record: str, rows: int
+) -> None:
     """Join parts into the file ``whole`` in the scratch folder; ``suffix`` decides the format.
+
+    ``runs`` are the parts of one run, or those of several, one after the other.
 
     Raises:
         DamagedPartError: A part is damaged, or does not follow the one before it.
@@ -44,10 +48,11 @@ def join(storage: Storage, parts: Sequence[str], suffix: str, record: str, rows:
     sink = _open_sink(partial, suffix)
     joined = 0
     try:
-        for source, _ in _in_order(storage, parts):
-            for batch in batches(source, PART_GROUP_ROWS):
-                joined += batch.num_rows
-                sink.write(batch)
+        for parts in runs:
+            for source, _ in _in_order(storage, parts):
+                for batch in batches(source, PART_GROUP_ROWS):
+                    joined += batch.num_rows
+                    sink.write(batch)
         sink.finish({RECORD_KEY: record})
     except BaseException:
         sink.abandon()
@@ -57,9 +62,9 @@ def join(storage: Storage, parts: Sequence[str], suffix: str, record: str, rows:
     partial.replace(whole)
 
 
-def check(storage: Storage, parts: Sequence[str], rows: int) -> None:
+def check(storage: Storage, runs: Iterable[Sequence[str]], rows: int) -> None:
     """Check the parts of a data set as ``join`` does, without joining them."""
-    _count(sum(part.rows for _, part in _in_order(storage, parts)), rows)
+    _count(sum(part.rows for parts in runs for _, part in _in_order(storage, parts)), rows)
 
 
 def _count(found: int, rows: int) -> None:
@@ -71,7 +76,7 @@ def _in_order(storage: Storage, parts: Sequence[str]) -> Iterator[tuple[ParquetS
     """The parts, checked to be sound, of one run, and each behind the one before."""
     before: Part | None = None
     for number, name in enumerate(parts):
-        if name != part_name(number):
+        if name.rpartition("/")[2] != part_name(number):
             raise DamagedPartError(part_name(number), "is missing")
         source = storage.parquet(name)
         part = Part.read(source, name)

@@ -28,6 +28,7 @@ from scene_batch.tables.names import (
     LOCK,
     PARTIAL,
     PARTIALS,
+    PLAN,
     RECORD,
     WHOLE,
     is_part,
@@ -64,6 +65,11 @@ class Ledger:
             strange = [name for name in names if not (_is_a_runs(name) or name.startswith("."))]
             if strange:
                 self._storage.delete([LOCK])
+                if PLAN in strange:
+                    raise LedgerError(
+                        f"{self._storage.folder!r} holds {PLAN!r}, of a job of several machines:"
+                        " finish it by scene-batch distribute, or name another output"
+                    )
                 raise LedgerError(
                     f"{self._storage.folder!r} holds {strange[0]!r}, which is not a run's; move it"
                     " elsewhere, and the same command continues; or name another output"

@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -99,9 +99,10 @@ class LocalStorage:
             os.close(self._lock)
             self._lock = None
 
-    def names(self) -> list[str]:
-        """What is in the folder, sorted."""
-        return sorted(path.name for path in self._folder.iterdir())
+    def names(self, below: str = "") -> list[str]:
+        """What is in the folder, or in one inside it, sorted; empty where that is missing."""
+        folder = self._folder / below
+        return sorted(os.listdir(folder)) if not below or folder.is_dir() else []  # noqa: PTH208
 
     def read(self, name: str) -> str | None:
         """A small file of the folder; None where it is missing."""
@@ -166,10 +167,38 @@ class LocalStorage:
         self.delete([JOB, FINISHED])
         if sys.platform == "win32":  # which moves no folder with an open file in it
             self._delete_lock()
+        self._become_data_set(self._folder)
+
+    def publish_shares(self, parts: Mapping[str, str], record: str) -> None:
+        """Make parts of folders inside the folder, by their new names, and the record the data set.
+
+        They are moved into one folder, which becomes the data set by a rename.
+        """
+        whole, there = self._folder / WHOLE, self._path / RECORD
+        if not whole.exists() and there.is_file() and there.read_text(encoding="utf-8") == record:
+            return  # broken off behind the rename
+        whole.mkdir(exist_ok=True)
+        for part, name in parts.items():
+            with suppress(FileNotFoundError):  # moved before this was broken off
+                (self._folder / part).rename(whole / name)
+        missing = sorted({*parts.values()} - {*os.listdir(whole)})  # noqa: PTH208 - names
+        if missing:
+            raise OutputError(f"{missing[0]!r} in {self.folder!r} is gone; was another run there?")
+        _write_whole(whole / RECORD, record)
+        self._become_data_set(whole)
+
+    def delete_shares(self) -> None:
+        """Delete all folders inside the folder."""
+        for path in self._folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+
+    def _become_data_set(self, folder: Path) -> None:
+        """Give a folder the data set's name."""
         if self._path.exists():
             _remove_data_set(self._replaced)
             self._path.rename(self._replaced)
-        self._folder.rename(self._path)
+        folder.rename(self._path)
         (self._path / LOCK).unlink(missing_ok=True)
         sync(self._path.parent)
         _remove_data_set(self._replaced)

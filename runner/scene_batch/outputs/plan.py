@@ -19,6 +19,8 @@ class Plan:
     """JSON values by name: what must be equal for a run to be continued."""
     continuable: bool = True
     """False where a source can be read only once."""
+    keeps_parts: bool = False
+    """Whether the finished parts stay where they are: they are a share of ``shared.py``'s."""
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:

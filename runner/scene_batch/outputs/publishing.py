@@ -23,6 +23,8 @@ class Publisher:
     ledger: Ledger
     at_the_end: Callable[[], None] = lambda: None
     """Called before the last step, behind which the same command would find nothing to continue."""
+    keeps_parts: bool = False
+    """Whether the parts and the record stay in the folder: they are a share of ``shared.py``'s."""
 
     @property
     def is_data_set(self) -> bool:
@@ -61,17 +63,19 @@ class Publisher:
 
     def clear_away(self) -> None:
         """Delete the folder beside the table; on a disk it has itself become the data set."""
-        if not (self.is_data_set and self.storage.is_exclusive):
+        if not (self.keeps_parts or (self.is_data_set and self.storage.is_exclusive)):
             self.ledger.remove(self.at_the_end)
 
     def _join(self, record: str, rows: int) -> None:
         """Count the rows in the parts, and join these into one file, if it is no data set."""
         if self.is_data_set:
-            check(self.storage, self.ledger.parts, rows)
+            check(self.storage, [self.ledger.parts], rows)
         elif not (self.storage.scratch / WHOLE).exists():
-            join(self.storage, self.ledger.parts, Path(self.name).suffix, record, rows)
+            join(self.storage, [self.ledger.parts], Path(self.name).suffix, record, rows)
 
     def _publish(self, record: str) -> None:
+        if self.keeps_parts:
+            return
         if self.storage.is_exclusive:  # on a disk all of it takes a moment
             self.at_the_end()
         if self.is_data_set:

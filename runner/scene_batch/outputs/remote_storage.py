@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,15 +13,19 @@ from scene_batch.object_store.address import Address
 from scene_batch.object_store.asking import FIRST_SECONDS, ask
 from scene_batch.object_store.causes import cause_of
 from scene_batch.object_store.stores import Stores
+from scene_batch.read_ahead import read_ahead
 from scene_batch.scratch import Scratch
 from scene_batch.tables.names import FINISHED, JOB, RECORD, RECORD_ENDING, is_part
 from scene_batch.tables.run_record import is_record
+from scene_batch.threads import Pool
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Answer = TypeVar("Answer")
 
+_AT_ONCE = 16
+"""Requests of a kind that are on their way side by side."""
 MULTIPART_BYTES = 32 << 20
 """A larger file is put in pieces of this size; the object appears when its last piece is there."""
 
@@ -84,9 +88,9 @@ class RemoteStorage:
             self._held.remove()
             self._held = None
 
-    def names(self) -> list[str]:
-        """What is in the folder, sorted."""
-        return self._list(self._folder_key)
+    def names(self, below: str = "") -> list[str]:
+        """What is in the folder, or in one inside it, sorted; empty where that is missing."""
+        return self._list(f"{self._folder_key}/{below}".rstrip("/"))
 
     def read(self, name: str) -> str | None:
         """A small file of the folder; None where it is missing."""
@@ -160,14 +164,32 @@ class RemoteStorage:
 
     def publish_data_set(self, parts: Sequence[str], record: str) -> None:
         """Copy the parts within the store, then put the record: with it the data set is whole."""
-        there = self._list(self._key)
+        self.publish_shares({part: part for part in parts}, record)
+
+    def publish_shares(self, parts: Mapping[str, str], record: str) -> None:
+        """Copy parts within the store, by their new names, then put the record: it is whole."""
+        there, new = self._list(self._key), {*parts.values()}
         old = [name for name in there if name == RECORD]
-        old += [name for name in there if is_part(name) and name not in parts]
+        old += [name for name in there if is_part(name) and name not in new]
         self._delete([f"{self._key}/{name}" for name in old])
-        for part in parts:
-            source, copy = f"{self._folder_key}/{part}", f"{self._key}/{part}"
-            self._ask("write", partial(self._store.copy, source, copy))
+
+        def copy(part: str) -> None:
+            source, target = f"{self._folder_key}/{part}", f"{self._key}/{parts[part]}"
+            self._ask("write", partial(self._store.copy, source, target))
+
+        self._side_by_side(copy, parts)
         self._put(f"{self._key}/{RECORD}", record.encode())
+
+    def delete_shares(self) -> None:
+        """Delete all keys with a slash in what is in the folder."""
+        keys = [f"{self._folder_key}/{name}" for name in self.names() if "/" in name]
+        self._side_by_side(lambda key: self._delete([key]), keys)
+
+    def _side_by_side(self, call: Callable[[str], None], items: Iterable[str]) -> None:
+        with Pool(_AT_ONCE) as pool:
+            begin = lambda item: pool.submit(lambda: call(item))  # noqa: E731
+            for _ in read_ahead(begin, items, depth=2 * _AT_ONCE):
+                pass
 
     @property
     def _folder_key(self) -> str:

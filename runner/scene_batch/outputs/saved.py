@@ -75,7 +75,7 @@ class SavedOutput:
         with telling(name):
             self._storage = open_storage(name)
         self._ledger = Ledger(self._storage)
-        self._publisher = Publisher(name, self._storage, self._ledger, at_the_end)
+        self._publisher = Publisher(name, self._storage, self._ledger, at_the_end, plan.keeps_parts)
         self._held = ExitStack()
         self._part: _OpenPart | None = None
         self._saved_at = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -42,8 +42,8 @@ class Storage(Protocol):
     def release(self) -> None:
         """Let other processes use the folder."""
 
-    def names(self) -> list[str]:
-        """What is in the folder, sorted."""
+    def names(self, below: str = "") -> list[str]:
+        """What is in the folder, or in one inside it, sorted; empty where that is missing."""
 
     def read(self, name: str) -> str | None:
         """A small file of the folder; None where it is missing."""
@@ -77,6 +77,12 @@ class Storage(Protocol):
 
     def publish_data_set(self, parts: Sequence[str], record: str) -> None:
         """Make parts of the folder and the record the data set; safe to do again."""
+
+    def publish_shares(self, parts: Mapping[str, str], record: str) -> None:
+        """Make parts of folders inside the folder the data set, by new names; safe to do again."""
+
+    def delete_shares(self) -> None:
+        """Delete all folders inside the folder."""
 
 
 def open_storage(name: str) -> Storage:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scene_batch.errors import UsageError
 from scene_batch.model.compute_options import AUTO, ComputeOptions
@@ -11,6 +13,7 @@ from scene_batch.sources.directory import with_slashes
 from scene_batch.sources.file_list import USUAL, ListFormat
 from scene_batch.sources.selection import EVERYTHING, Selection
 from scene_batch.sources.shard import Shard
+from scene_batch.sources.span import WHOLE, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,17 @@ class Job:
     """Classify again what was unreadable in the table that is there."""
     restart: bool = False
     """Throw away what an unfinished run left."""
+    keeps_parts: bool = False
+    """Leave the finished parts beside PATH, as a share of an output of ``outputs/shared.py``."""
+    about: Mapping[str, Any] | None = None
+    """What the record of a share is to say of it; JSON values."""
     lists_as: ListFormat = USUAL
     selection: Selection = EVERYTHING
     """What is taken of directories and prefixes."""
     shard: Shard | None = None
     """Classify only the photos of this shard; None: all."""
+    span: Span = WHOLE
+    """Classify only the photos in this stretch of the sources' order."""
     hide_queries: bool = False
     """Write a digest in place of the query of a URL, which may be a signature, into the table."""
     limit: int | None = None

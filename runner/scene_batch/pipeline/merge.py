@@ -17,10 +17,10 @@ from scene_batch.errors import AccountingError, TableError
 from scene_batch.object_store.address import hidden, shown
 from scene_batch.outputs.opening import open_output
 from scene_batch.outputs.plan import Plan, fingerprint
-from scene_batch.pipeline.advice import bottleneck
 from scene_batch.pipeline.front import SILENT, Front
 from scene_batch.pipeline.inputs import refuse_overwriting
 from scene_batch.pipeline.interruption import Interruption
+from scene_batch.pipeline.merged_record import merged_record
 from scene_batch.records import Position, Row, moved, printable, unprintable
 from scene_batch.sources.file_list import FileList, ListFormat
 from scene_batch.sources.shard import Shard, shard_index
@@ -81,7 +81,7 @@ def merge(  # noqa: PLR0913 - each is asked for
     _check_same(tables)
     lists = _check_lists(tables[0])
     identity = {"shards": [fingerprint(table.record) for table in tables]}
-    record = _merged_record([table.record for table in tables], fingerprint(identity))
+    record = merged_record([table.record for table in tables], fingerprint(identity))
     plan = Plan(tables[0].classes, identity)
     with open_output(
         out, plan, overwrite=overwrite, restart=restart, at_the_end=interruption.end
@@ -213,39 +213,3 @@ def _by_list(shards: Sequence[Iterator[Row]], names: FileList, hide_queries: boo
         if row is None or printable(row.ref.path) != printable(path):
             raise TableError(f"the shards do not hold {path!r} where @{names.name} has it")
         yield row
-
-
-def _merged_record(records: Sequence[Mapping[str, Any]], job: str) -> RunRecord:
-    """What one run would have recorded; times are added up."""
-
-    def total(name: str) -> dict[str, float]:
-        return {key: sum(r[name].get(key, 0) for r in records) for r in records for key in r[name]}
-
-    first = records[0]
-    photos, seconds = sum(r["photos"] for r in records), sum(r["seconds"] for r in records)
-    stages = {
-        stage: {key: round(sum(r["stages"][stage][key] for r in records), 6) for key in values}
-        for stage, values in first["stages"].items()
-    }
-    of_sources = zip(*(r["photos_per_source"] for r in records), strict=True)
-    values = {
-        **first,
-        "job": job,
-        "photos": photos,
-        "photos_per_source": [sum(numbers) for numbers in of_sources],
-        "ok": sum(r["ok"] for r in records),
-        "unreadable": total("unreadable"),
-        # Every shard lists all files, so each counts all that are ignored.
-        "ignored": {key: max(r["ignored"][key] for r in records) for key in first["ignored"]},
-        "retries": sum(r["retries"] for r in records),
-        "classes": total("classes"),
-        "settings": {**first["settings"], "shard": None, "merged_shards": len(records)},
-        "started_at": min(r["started_at"] for r in records),
-        "attempts": max(r["attempts"] for r in records),
-        "seconds": round(seconds, 3),
-        "stages": stages,
-        "photos_per_second": round(photos / seconds, 1) if seconds else 0.0,
-        "bottleneck": bottleneck(stages),
-        "hint": "",
-    }
-    return RunRecord(**values)

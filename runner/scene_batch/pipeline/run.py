@@ -37,6 +37,7 @@ from scene_batch.pipeline.update import choose, table_to_update
 from scene_batch.records import ImageRef, Row, printable
 from scene_batch.sources.listing import Listing
 from scene_batch.sources.reading import Reader
+from scene_batch.sources.span import WHOLE
 from scene_batch.tables.run_record import RunRecord, versions
 from scene_batch.tables.run_table import RunTable
 from scene_batch.tables.schema import schema
@@ -52,6 +53,7 @@ def open_sources(job: Job) -> Listing:
         stores=Stores(job.read_timeout),
         lists_as=job.lists_as,
         shard=job.shard,
+        span=job.span,
         out=job.output_name,
         selection=job.selection,
         hide_queries=job.hide_queries,
@@ -90,7 +92,7 @@ def run(
     listing = listing or open_sources(job)
     table = table_to_update(job, predictor)
     identity = _identity(job, listing, predictor, table)
-    plan = Plan(predictor.card.classes, identity, listing.continuable)
+    plan = Plan(predictor.card.classes, identity, listing.continuable, job.keeps_parts)
     overwrite = job.overwrite or table is not None
     with open_output(
         job.output_name,
@@ -200,8 +202,7 @@ def _identity(
         "lists": listing.lists,
         **job.lists_as.to_json(),
         **job.selection.to_json(),
-        **({"hide_queries": True} if job.hide_queries else {}),
-        "shard": job.shard and str(job.shard),
+        **_part_of_a_job(job),
         "limit": job.limit,
         "model": session.sha256,
         "preprocess": predictor.card.preprocess.to_json(),
@@ -210,6 +211,15 @@ def _identity(
         "provider": session.provider,
         "precision": session.precision,
         "table": None if table is None else how | table.state,
+    }
+
+
+def _part_of_a_job(job: Job) -> dict[str, object]:
+    """Which of the photos are taken, and how they are called."""
+    return {
+        **({"hide_queries": True} if job.hide_queries else {}),
+        **({"span": job.span.to_json()} if job.span != WHOLE else {}),
+        "shard": job.shard and str(job.shard),
     }
 
 
@@ -243,8 +253,7 @@ def _record(
             "lists": listing.lists,
             **job.lists_as.to_json(),
             **job.selection.to_json(),
-            **({"hide_queries": True} if job.hide_queries else {}),
-            "shard": job.shard and str(job.shard),
+            **_part_of_a_job(job),
             "limit": job.limit,
             "read_timeout": job.read_timeout,
             "decode_timeout": job.decode_timeout,
@@ -266,4 +275,5 @@ def _record(
         bottleneck=slowest,
         hint=hint(engine.plan, stages, slowest, session),
         renewed=tally.renewed,
+        shares=() if job.about is None else (job.about,),
     )

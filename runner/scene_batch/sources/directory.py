@@ -11,6 +11,7 @@ from scene_batch.errors import SourceError
 from scene_batch.records import ImageRef, Position, known_time
 from scene_batch.sources.own_files import OwnFiles
 from scene_batch.sources.selection import EVERYTHING, Ignored, Selection
+from scene_batch.sources.span import WHOLE, Span
 
 PHOTO_SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -46,14 +47,15 @@ class Directory:
             if folder and not _inode(real):
                 self._single.setdefault(folder, {})[os.fsencode(os.path.basename(real))] = name  # noqa: PTH119
 
-    def refs(self) -> Iterator[ImageRef]:
-        """Yield the photos below, bytewise by path.
+    def refs(self, span: Span = WHOLE) -> Iterator[ImageRef]:
+        """Yield the photos below, bytewise by path; folders outside the span are not opened.
 
         Raises:
             SourceError: A directory below cannot be listed: its photos would be lost. Or a link
                 leads into another source: its photos would have two rows.
         """
         position = Position(self.source)
+        after, last = (key and key[2] for key in (span.after, span.last))
         open_folders = [self._open(os.fsencode(self.root), ())]
         while open_folders:
             folder = open_folders[-1]
@@ -61,9 +63,13 @@ class Directory:
                 open_folders.pop()
                 continue
             path = folder.begin + name
+            if last is not None and path > last:
+                return
             if name.endswith(b"/"):
-                open_folders.append(self._open(path[:-1], open_folders))
-            else:
+                # All that is in a folder begins with its path.
+                if after is None or path > after or after.startswith(path):
+                    open_folders.append(self._open(path[:-1], open_folders))
+            elif after is None or path > after:
                 yield image_ref(path, position)
 
     def _open(self, path: bytes, above: Sequence[_Folder | None]) -> _Folder | None:

@@ -17,6 +17,7 @@ from scene_batch.errors import SourceError, SourceNotFoundError
 from scene_batch.object_store.address import is_url
 from scene_batch.records import ImageRef, Position
 from scene_batch.sources.directory import image_ref
+from scene_batch.sources.span import WHOLE, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ class FileList:
         except OSError as error:
             raise self._unreadable(error) from None
 
-    def refs(self) -> Iterator[ImageRef]:
-        """Yield one reference for each line, in the list's order.
+    def refs(self, span: Span = WHOLE) -> Iterator[ImageRef]:
+        """Yield one reference for each line of the span, in the list's order.
 
         Blank lines are ignored, but counted; a table's line without a path is a row all the same.
 
@@ -90,9 +91,12 @@ class FileList:
         suffix = Path(self.name).suffix.lower()
         paths = {".csv": self._csv, ".parquet": self._parquet}.get(suffix, self._text)
         paths = self._nulls if self.format.null else paths
+        after = span.after[1] if span.after else 0
         try:
             for line, path in enumerate(paths(), 1):
-                if path is not None:
+                if span.last is not None and line > span.last[1]:
+                    return
+                if path is not None and line > after:
                     yield reference(path, Position(self.source, line))
         except OSError as error:
             raise self._unreadable(error) from None

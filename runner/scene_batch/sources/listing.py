@@ -27,6 +27,7 @@ from scene_batch.sources.prefix import Prefix, RemotePhoto, find_object
 from scene_batch.sources.reading import Fetched, Reader, read
 from scene_batch.sources.selection import EVERYTHING, Ignored, Selection, words
 from scene_batch.sources.shard import Shard
+from scene_batch.sources.span import WHOLE, Span
 
 __all__ = ["Fetched", "Ignored", "Listing", "Reader", "read", "reference"]
 
@@ -46,12 +47,13 @@ class Listing:
     lists_as: ListFormat = USUAL
     shard: Shard | None = None
     """Yield only the photos of this shard; None: all."""
+    span: Span = WHOLE
+    """Yield only the photos in this stretch, and look for no others."""
     selection: Selection = EVERYTHING
     out: str = ""
     """The name of the job's output, which is no part of a source; empty where there is none."""
     hide_queries: bool = False
     """Whether the table's paths, by which shards are told apart, have no queries."""
-    ignored: Ignored = field(init=False)
     found: int = field(init=False, default=0)
     """Photos yielded so far."""
     seen: int = field(init=False, default=0)
@@ -59,6 +61,8 @@ class Listing:
     names: list[str] = field(init=False)
     """The sources, spelt as in the paths of their photos."""
     _opened: list[Source] = field(init=False, repr=False)
+    _ignored: list[Ignored] = field(init=False, repr=False)
+    """What was passed over in each source."""
 
     def __post_init__(self) -> None:
         """Open each source, so that errors come before any work."""
@@ -66,7 +70,7 @@ class Listing:
         if not self.names:
             raise UsageError("no source: name a directory, a prefix, a photo or an @list")
         _refuse_overlap(self.names)
-        self.ignored = Ignored()
+        self._ignored = [Ignored() for _ in self.names]
         self._opened = [self._open(name, number) for number, name in enumerate(self.names)]
 
     @property
@@ -90,6 +94,14 @@ class Listing:
         return {printable(s.name): s.sha256() for s in self._lists if s.is_file}
 
     @property
+    def ignored(self) -> Ignored:
+        """What was passed over so far."""
+        total = Ignored()
+        for ignored in self._ignored:
+            total.add(ignored)
+        return total
+
+    @property
     def _local(self) -> list[str]:
         return [name for name in self.names if not (name.startswith("@") or is_url(name))]
 
@@ -106,8 +118,17 @@ class Listing:
                 self.found += 1
                 yield ref
 
+    def refs_of(self, number: int) -> Iterator[ImageRef]:
+        """Yield the photos of one source, by its number; several may be listed side by side."""
+        return self._opened[number].refs()
+
     def refuse_no_photo(self) -> None:
-        """Raise SourceError if no photo was seen, not even of another shard."""
+        """Raise SourceError if no photo was seen, not even of another shard.
+
+        Whoever cut the sources into spans has seen to that: one of them may have no photo now.
+        """
+        if self.span != WHOLE:
+            return
         if not self.seen and all(source.startswith("@") for source in self.sources):
             raise SourceError(f"no photo in {', '.join(self.sources)}: no line has a path")
         if not self.seen:
@@ -118,8 +139,9 @@ class Listing:
             )
 
     def _refs(self) -> Iterator[ImageRef]:
-        for source in self._opened:
-            yield from source.refs()
+        for number, source in enumerate(self._opened):
+            if (span := self.span.of_source(number)) is not None:
+                yield from source.refs(span)
 
     def _open(self, name: str, number: int) -> Source:
         if name.startswith("@"):
@@ -129,7 +151,7 @@ class Listing:
         if os.path.isdir(name):  # noqa: PTH112 - False where the name is too long
             others = {os.path.realpath(other): other for other in self._local if other != name}
             own = OwnFiles.of(self.out)
-            return Directory(name, self.ignored, number, self.selection, others, own)
+            return Directory(name, self._ignored[number], number, self.selection, others, own)
         if os.path.lexists(name):
             return SinglePhoto(name, number)
         raise SourceNotFoundError(f"no such file or directory: {name!r}; check the path")
@@ -140,8 +162,9 @@ class Listing:
         if not self.sources[number].endswith("/") and (meta := find_object(name, self.stores)):
             return RemotePhoto(name, number, meta)
         own = OwnFiles.of(self.out)
-        prefix = Prefix(name, self.ignored, self.stores, number, self.selection, own)
-        prefix.check()
+        prefix = Prefix(name, self._ignored[number], self.stores, number, self.selection, own)
+        if self.span == WHOLE:  # else it was checked by whoever cut the sources into spans
+            prefix.check()
         return prefix
 
 
@@ -152,9 +175,11 @@ class SinglePhoto:
     path: str
     source: int
 
-    def refs(self) -> Iterator[ImageRef]:
-        """Yield it."""
-        yield image_ref(os.fsencode(self.path), Position(self.source))
+    def refs(self, span: Span = WHOLE) -> Iterator[ImageRef]:
+        """Yield it, if it is in the span."""
+        ref = image_ref(os.fsencode(self.path), Position(self.source))
+        if span.holds(ref.order_key):
+            yield ref
 
 
 Source: TypeAlias = Directory | FileList | Prefix | RemotePhoto | SinglePhoto

@@ -28,6 +28,8 @@ class Pages:
     store: ObjectStore
     stores: Stores
     last: str | None = None
+    until: str | None = None
+    """The key behind which nothing is asked for; None: there is none."""
     _before: str | None = None
     _stream: Iterator[Sequence[ObjectMeta]] | None = None
     _by_signed_urls: bool = False
@@ -41,6 +43,8 @@ class Pages:
         """
         from obstore.exceptions import InvalidPathError
 
+        if self.until is not None and self.last is not None and self.last >= self.until:
+            return None
         if not self._by_signed_urls and not is_strange(self.last or ""):
             try:
                 return self._by_obstore()

@@ -21,6 +21,7 @@ from scene_batch.sources.directory import has_photo_suffix
 from scene_batch.sources.own_files import OwnFiles
 from scene_batch.sources.pages import Pages
 from scene_batch.sources.selection import EVERYTHING, Ignored, Selection
+from scene_batch.sources.span import WHOLE, OrderKey, Span
 from scene_batch.threads import Pool
 
 if TYPE_CHECKING:
@@ -64,18 +65,21 @@ class Prefix:
         except (BaseError, OSError) as error:
             raise _cannot_list(self.url, cause_of(error)) from None
 
-    def refs(self) -> Iterator[ImageRef]:
-        """Yield the photos under the prefix, bytewise by key.
+    def refs(self, span: Span = WHOLE) -> Iterator[ImageRef]:
+        """Yield the photos under the prefix, bytewise by key; no page beyond the span is asked for.
 
         Raises:
             SourceError: The listing breaks off, holds a key that cannot be read, or has no order.
         """
-        last, position = "", Position(self.source)
+        after, until = self._key(span.after), self._key(span.last)
+        last, position = after or "", Position(self.source)
         skip = len(self._address.key) + 1 if self._address.key else 0
         left_out = ""
         passed_over = _passed_over(skip, self.selection)
-        for meta in self._objects():
+        for meta in self._objects(after, until):
             key, size = meta["path"], meta["size"]
+            if until is not None and key > until:
+                return
             if (left_out and key.startswith(left_out)) or self._is_own(key):
                 continue
             if (found := passed_over(key)) is not None:
@@ -91,6 +95,9 @@ class Prefix:
                 yield _ref(f"{self._address.root}/{key}", meta, position)
             last = max(last, key)
 
+    def _key(self, key: OrderKey | None) -> str | None:
+        return key and key[2].decode().removeprefix(f"{self._address.root}/")
+
     def _is_own(self, key: str) -> bool:
         return self.own is not None and self.own.holds_key(self._address.root, key)
 
@@ -102,13 +109,16 @@ class Prefix:
                 " name its photos in an @list"
             )
 
-    def _objects(self) -> Iterator[ObjectMeta]:
-        """All objects; a page of them that breaks off is asked for again."""
+    def _objects(self, after: str | None, until: str | None) -> Iterator[ObjectMeta]:
+        """The objects behind a key, as far as the page with another.
+
+        A page of them that breaks off is asked for again.
+        """
         from obstore.exceptions import BaseError
 
         # obstore's own retries are off: ``ask`` repeats a page, and serves signals meanwhile.
         store = self.stores.open(self._address, "none")
-        pages = Pages(self._address, store, self.stores)
+        pages = Pages(self._address, store, self.stores, after, until)
         # In a thread, a page ahead, so that nobody waits for the store at the end of each page.
         with Pool(1) as pool:
             ahead = read_ahead(lambda _: pool.submit(lambda: ask(pages.next)), count(), depth=2)
@@ -131,9 +141,11 @@ class RemotePhoto:
     meta: ObjectMeta | None = None
     """What the store says of it; None if it was not asked."""
 
-    def refs(self) -> Iterator[ImageRef]:
-        """Yield it."""
-        yield _ref(self.url, self.meta, Position(self.source))
+    def refs(self, span: Span = WHOLE) -> Iterator[ImageRef]:
+        """Yield it, if it is in the span."""
+        ref = _ref(self.url, self.meta, Position(self.source))
+        if span.holds(ref.order_key):
+            yield ref
 
 
 def find_object(url: str, stores: Stores) -> ObjectMeta | None:

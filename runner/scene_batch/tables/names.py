@@ -10,6 +10,8 @@ FINISHED = "finished.json"
 """The record of a run whose rows are all written: only the last steps are missing."""
 WHOLE = "whole"
 """The finished table, before it gets its name."""
+PLAN = "plan.json"
+"""How an output is shared out among several runs; their parts lie in folders beside it."""
 RECORD = "_run.json"
 """The record within a data set; readers of data sets skip names that begin with ``_``."""
 RECORD_ENDING = ".run.json"
@@ -27,6 +29,16 @@ _PART = re.compile(r"part-\d{6,}\.parquet")
 def part_name(number: int) -> str:
     """The name of a part, from 0."""
     return f"part-{number:06}.parquet"
+
+
+def share_name(share: int) -> str:
+    """What the folder of a share's parts begins with, from 0."""
+    return f"share-{share:06}"
+
+
+def part_name_of_share(share: int, number: int) -> str:
+    """The name of a share's part in a data set of all of them: sorted, they are in order."""
+    return f"part-{share:06}{number:06}.parquet"
 
 
 def is_part(name: str) -> bool:

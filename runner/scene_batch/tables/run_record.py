@@ -42,6 +42,8 @@ class RunRecord:
     """Saved rows that were classified again, since their photos had changed."""
     update: Mapping[str, int] | None = None
     """With ``--update``, what became of photos and rows; see ``pipeline/update.py``."""
+    shares: Sequence[Mapping[str, Any]] = ()
+    """Of a job that several machines have shared: what came of each share, in order."""
 
     def to_json(self) -> str:
         """The record as readable JSON."""

@@ -6,7 +6,7 @@ import json
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -73,7 +73,7 @@ class RunTable:
             if not files or not all(map(is_sound, files)):  # looked at before they are parsed
                 raise ValueError
             record = json.loads(_record(path))
-            if {field.name for field in fields(RunRecord)} != record.keys():
+            if not _needed() <= record.keys() <= {field.name for field in fields(RunRecord)}:
                 raise ValueError
             if not all(pq.read_schema(file) == schema() for file in files):
                 raise ValueError
@@ -117,6 +117,11 @@ class RunTable:
         """
         for file in self._files:
             yield from batches(file, _ROWS_AT_A_TIME)
+
+
+def _needed() -> set[str]:
+    """What each record has; the rest was added later."""
+    return {field.name for field in fields(RunRecord) if field.default is MISSING}
 
 
 def _files(path: Path) -> tuple[Path, ...]:
