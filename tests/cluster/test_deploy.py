@@ -55,7 +55,7 @@ def _command(name: str) -> dict[str, Any]:
     text = (RAY / name).read_text().replace("\\\n#", "")
     (line,) = [line for line in text.splitlines() if "scene-batch distribute s3://" in line]
     words = shlex.split(line.partition("scene-batch distribute ")[2].rstrip('"'))
-    group = click.Context(main, info_name="scene-batch")
+    group = click.Context(main, info_name="scene-batch", **main.context_settings)
     command = main.get_command(group, "distribute")
     assert command is not None
     return command.make_context("distribute", words, parent=group).params
