@@ -42,7 +42,6 @@ revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 options=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision")
 [ -z "${BASE:-}" ] || options+=(--build-arg "BASE=$BASE")
 [ -z "${PLATFORM:-}" ] || options+=(--platform "$PLATFORM")
-[ "$TOOL" != buildah ] || options+=(--layers)
 # shellcheck disable=SC2206 # words are meant
 options+=(${BUILD_OPTIONS:-})
 

@@ -188,6 +188,10 @@ def program() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     _speak_utf_8()
+    if (
+        os.getpid() == 1
+    ):  # of a container: Linux drops the signals for which a process 1 has no handler
+        signal.signal(signal.SIGTERM, _end_at_once)
     try:
         main(prog_name="scene-batch")
     except SystemExit as end:
@@ -201,6 +205,10 @@ def program() -> None:
             raise end from None
         atexit._run_exitfuncs()  # what would have been done at the end, temporary files among it
         os._exit(end.code)
+
+
+def _end_at_once(number: int, _: object) -> None:
+    os._exit(128 + number)
 
 
 def _speak_utf_8() -> None:
