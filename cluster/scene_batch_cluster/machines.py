@@ -23,6 +23,8 @@ from scene_batch_cluster.share import Order, Outcome, run_share
 MOST_LINES = 30
 """Lines that are kept of what a process says, to be shown if it dies."""
 _MOST_PROCESSES = 1000
+_HEAD = "node:__internal_head__"
+"""What Ray counts as a resource of the head alone."""
 _LOOK_SECONDS, _END_SECONDS = 2.0, 20.0
 _BEGIN_SECONDS = 600.0
 """How long a task waits for leave to begin: many that start at once keep a machine busy."""
@@ -95,9 +97,11 @@ class Machines:
         self._needs = needs
         self._there = NodeAffinitySchedulingStrategy
         self._model = ray.put(model)
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        board = ray.remote(num_cpus=0, max_restarts=0)(Board)
-        self._board: Any = board.options(scheduling_strategy=here).remote()
+        # On the head, with which the job ends anyhow; wherever it was lost, it is made anew.
+        board = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Board)
+        heads = [n["NodeID"] for n in self._nodes() if _HEAD in n["Resources"]]
+        place = {"scheduling_strategy": self._there(heads[0], soft=True)} if heads else {}
+        self._board: Any = board.options(**place).remote()
         self._task = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=0)(_task)
         self._running: dict[Any, int] = {}
         self._known: list[Running] = []
@@ -153,9 +157,9 @@ class Machines:
 
     def look(self) -> list[Running]:
         """All shares that run, as far as is known: a busy machine may be slow to say it."""
-        from ray.exceptions import GetTimeoutError
+        from ray.exceptions import GetTimeoutError, RayActorError
 
-        with _telling(), suppress(GetTimeoutError):
+        with _telling(), suppress(GetTimeoutError, RayActorError):
             self._known = self._ray.get(self._board.look.remote(), timeout=_LOOK_SECONDS)
         return self._known
 
