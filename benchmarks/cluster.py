@@ -98,7 +98,8 @@ def gpus(folder: Path) -> None:
     from scene_batch.outputs.shared import SharedOutput, output_of_share
     from scene_batch.pipeline.job import Job
     from scene_batch.sources.span import Span
-    from scene_batch_cluster.machines import Machines, Needs, connected
+    from scene_batch_cluster.connection import connected
+    from scene_batch_cluster.machines import Machines, Needs
     from scene_batch_cluster.share import Order
 
     photos = folder / "photos"
@@ -109,7 +110,7 @@ def gpus(folder: Path) -> None:
     with (
         cluster({"num_cpus": 64, "num_gpus": 64}) as address,
         SharedOutput(out, {}) as output,
-        connected(address, needs),
+        connected(address, 1),
     ):
         machines = Machines(needs, EMBEDDED.read_bytes())
         output.begin([{}] * 80)

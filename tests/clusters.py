@@ -138,7 +138,7 @@ def tasks() -> list[int]:
     found = []
     for folder in Path("/proc").iterdir():
         with suppress(OSError):
-            if folder.name.isdigit() and b"ray::_task" in (folder / "cmdline").read_bytes():
+            if folder.name.isdigit() and b"ray::task" in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
     return found
 

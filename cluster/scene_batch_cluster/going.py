@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from scene_batch_cluster.machines import Running
+from scene_batch_cluster.board import Running
 
 _WINDOW_SECONDS = 30.0
 """The rate is that of so long."""

@@ -74,7 +74,7 @@ def _ends_well(driver: Driver, bucket: Bucket, out: str, rows: pa.Table) -> dict
     code, lines = driver.end(300)
     assert code == 0, texts(lines)
     assert bucket.table(out).equals(rows)
-    assert not [key for key in bucket.keys() if ".parts" in key]
+    assert not [key for key in bucket.keys() if key.startswith(f"{out.rstrip('/')}.parts")]
     record = "set/_run.json" if out == "set/" else f"{out}.run.json"
     found: dict[str, Any] = json.loads(bucket.get(record))
     return found

@@ -145,7 +145,8 @@ def command(
     from scene_batch.pipeline.named_model import begin_model
     from scene_batch.sources.file_list import ListFormat
     from scene_batch.sources.selection import Selection
-    from scene_batch_cluster.distributing import Settings, distribute
+    from scene_batch_cluster.distributing import distribute
+    from scene_batch_cluster.driver import Settings
     from scene_batch_cluster.machines import Needs
     from scene_batch_cluster.shown import Shown
 
