@@ -34,7 +34,7 @@ def _photos(folder: Path, classes: int) -> Path:
     return folder
 
 
-_USUAL = ("intel-150",)
+_USUAL = ()
 _CONFIGS = [
     pytest.param(path, id=path.stem, marks=[] if path.stem in _USUAL else [pytest.mark.nightly])
     for path in sorted((ROOT / "configs").glob("*.toml"))
