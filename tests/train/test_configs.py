@@ -34,14 +34,10 @@ def _photos(folder: Path, classes: int) -> Path:
     return folder
 
 
-_USUAL = ()
-_CONFIGS = [
-    pytest.param(path, id=path.stem, marks=[] if path.stem in _USUAL else [pytest.mark.nightly])
-    for path in sorted((ROOT / "configs").glob("*.toml"))
-]
-
-
-@pytest.mark.parametrize("config", _CONFIGS)
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "config", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem
+)
 def test_a_config_comes_to_a_verified_model_file(config: Path, tmp_path: Path) -> None:
     classes = _CLASSES.get(config.stem, 6)
     recipe = Recipe.read(config)

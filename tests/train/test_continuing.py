@@ -27,6 +27,7 @@ class _Stop(Exception):
     pass
 
 
+@pytest.mark.nightly
 def test_a_training_that_is_broken_off_goes_on_to_the_same_network(
     labelled: Path,
     tiny_recipe: Recipe,

@@ -35,6 +35,7 @@ def _config(layer: keras.Layer) -> dict[str, Any]:
     return {key: value for key, value in layer.get_config().items() if key != "name"}
 
 
+@pytest.mark.nightly
 def test_at_full_size_it_is_the_xception_of_keras(tmp_path: Path) -> None:
     keras.utils.set_random_seed(5)
     theirs = _of_keras()

@@ -109,6 +109,7 @@ def test_good_photos_in_a_new_look_are_learned(run: Path, tmp_path: Path) -> Non
     assert (card.version, card.training["from"]["version"]) == ("1.1.0", "1.0.0")
 
 
+@pytest.mark.nightly
 def test_wrong_labels_are_refused_by_the_gate(run: Path, tmp_path: Path) -> None:
     for seed, name in enumerate(("left", "right"), 20):
         _save(tmp_path / "x", name, "old", _NEW, seed)

@@ -27,6 +27,7 @@ def _trials(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.nightly
 def test_a_search_leaves_a_table_a_plot_and_a_config(labelled: Path, tmp_path: Path) -> None:
     out = tmp_path / "tuning"
     tune(labelled, _RECIPE, 2, out)

@@ -25,9 +25,10 @@ def _is_process_one() -> bool:
     not _is_process_one(), reason="needs the right to make a namespace of processes"
 )
 def test_sigterm_ends_a_command_that_listens_to_no_signals(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "m.onnx")  # inspect waits for it
-    words = ["unshare", "--pid", "--fork", "--kill-child", *command(), "inspect"]
-    words.append(str(tmp_path / "m.onnx"))
+    config = tmp_path / "c.toml"
+    os.mkfifo(config)  # whose end it waits for
+    words = ["unshare", "--pid", "--fork", "--kill-child"]
+    words += command("run", tmp_path, "--out", tmp_path / "p.csv", "--config", config)
     with subprocess.Popen(words, env=process_environment()) as outside:
         children = Path(f"/proc/{outside.pid}/task/{outside.pid}/children")
         until = time.monotonic() + 20

@@ -174,7 +174,11 @@ def _disturbed(words: Sequence[str], after: float, number: signal.Signals) -> in
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.nightly)],
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.nightly),
+        pytest.param(signal.SIGINT, marks=pytest.mark.nightly),
+    ],
 )
 def test_signals_at_random_moments_of_the_real_command(
     number: signal.Signals, photos: Path, whole: Path, colour_model: Path, tmp_path: Path
