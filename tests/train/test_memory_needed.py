@@ -33,6 +33,6 @@ def test_pixels_that_do_not_fit_into_the_temporary_folder_are_refused(
     labelled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos, _ = find_photos(labelled)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=1 << 30, free=1000))
     with pytest.raises(OutputError, match=r"no room in .* name another folder by TMPDIR"):
         load(photos, small_recipe().preprocess, "decode")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from scene_batch.errors import OutputError
+from scene_batch.outputs.room import free
 
 
 def refuse_full_disk(folder: Path, needed: int, remedy: str) -> None:
@@ -19,9 +19,9 @@ def refuse_full_disk(folder: Path, needed: int, remedy: str) -> None:
     Raises:
         OutputError: There is not so much room.
     """
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+    room = free(folder)
+    if room is not None and needed > room:
         raise OutputError(
-            f"no room in {str(folder)!r}: {needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are"
+            f"no room in {str(folder)!r}: {needed / 1e6:.1f} MB are needed, {room / 1e6:.1f} MB are"
             f" free; {remedy}, and the same command goes on after the last whole epoch"
         )
