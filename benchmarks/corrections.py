@@ -11,7 +11,6 @@ import argparse
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from commands import ours
 from machine import described
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
@@ -47,11 +47,6 @@ patience = 4
 [train.augment]
 flip = true
 """
-
-
-def ours(*words: object) -> list[str]:
-    """A command of scene-batch."""
-    return [sys.executable, "-m", "scene_batch", *map(str, words)]
 
 
 def night(photo: Path, to: Path) -> Path:

@@ -11,12 +11,12 @@ import json
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from commands import ours
 from machine import described
 from PIL import Image
 
@@ -53,11 +53,6 @@ def save_photos(folder: Path, each: int, seed: int, bright: int = 0) -> Path:
             pixels = generator.integers(low, low + 90, (80, 80, 3)).clip(0, 255).astype("u1")
             Image.fromarray(pixels).save(folder / name / f"{photo:03}.png")
     return folder
-
-
-def ours(*words: object) -> list[str]:
-    """A command of scene-batch."""
-    return [sys.executable, "-m", "scene_batch", *map(str, words)]
 
 
 def done(words: list[str]) -> tuple[int, str]:
