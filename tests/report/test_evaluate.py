@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
+from album import save_album
 from buckets import Bucket
 from scene_batch.errors import SceneBatchError
 from scene_batch.model.predictor import Predictor
@@ -22,19 +23,14 @@ from scene_batch_report.evaluation import compare, evaluate
 from scene_batch_report.figures_text import against_in_words, in_words
 from scene_batch_report.judged import Judged, judge
 from scene_batch_report.truth import PARENT_FOLDER, truth_of
-from support import rows_of, save_photo, save_shade, scene_batch
+from support import rows_of, save_photo, scene_batch
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shades in folders by class, some in a wrong one, some of no class, one unreadable."""
-    folder = tmp_path_factory.mktemp("photos")
-    for number in range(60):
-        name = ("red", "green", "blue")[number % 3 if number % 7 else 0]
-        save_shade(folder / name / f"{number:02}.png", number % 36)
-    save_photo(folder / "purple" / "x.png")
+    folder = save_album(tmp_path_factory.mktemp("photos"))
     save_photo(folder / "y.png")
-    (folder / "red" / "broken.png").write_bytes(b"no photo")
     return folder
 
 

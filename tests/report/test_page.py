@@ -15,6 +15,7 @@ import pytest
 import sklearn.metrics
 from PIL import Image
 
+from album import save_album
 from buckets import Bucket
 from made_up_tables import answer, save_table
 from pages import Page, made
@@ -30,7 +31,7 @@ from scene_batch_report.judged import judge
 from scene_batch_report.page.making import Show
 from scene_batch_report.page.writing import check_page, write_page
 from scene_batch_report.truth import PARENT_FOLDER, truth_of
-from support import save_photo, save_shade, scene_batch
+from support import save_photo, scene_batch
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -48,13 +49,7 @@ HOSTILE = (
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shades in folders by class, some in a wrong one, one of no class, one unreadable."""
-    folder = tmp_path_factory.mktemp("photos")
-    for number in range(60):
-        name = ("red", "green", "blue")[number % 3 if number % 7 else 0]
-        save_shade(folder / name / f"{number:02}.png", number % 36)
-    save_photo(folder / "purple" / "x.png")
-    (folder / "red" / "broken.png").write_bytes(b"no photo")
-    return folder
+    return save_album(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="module")
